@@ -1,0 +1,69 @@
+# Every target sets up what it needs on a fresh Debian machine; `make` alone lists them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+PYTHON ?= python3
+# For pytest, the benchmarks or the lock: make test ARGS='-k reload', make lock ARGS=--upgrade
+ARGS ?=
+# Test processes at a time.
+JOBS ?= 2
+
+bin := .venv/bin
+stamp := .venv/.complete
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(stamp) ## run the example services without Docker; Ctrl-C stops them
+	@echo "run: the services of examples/shop, as its shop.conf says; Ctrl-C stops them"
+	@# At a terminal the launcher gets a process group of its own, else Ctrl-C would end make with an error as well.
+	@cd examples/shop; run=(../../$(bin)/launcher run --config-file shop.conf $(ARGS)); \
+	    if [[ -t 0 ]]; then set -m; "$${run[@]}"; else exec "$${run[@]}"; fi
+
+test: $(stamp) ## unit, property and functional tests, without Docker
+	@echo "test: unit, property and functional tests, $(JOBS) at a time"
+	@tools/need unshare=util-linux ps=procps
+	@$(bin)/python -m pytest -n $(JOBS) tests/unit tests/property tests/functional $(ARGS)
+
+integration: $(stamp) base-image image ## tests of real containers, through the Docker SDK
+	@echo "integration: tests of real containers"
+	@$(bin)/python -m pytest tests/integration $(ARGS)
+
+check: $(stamp) ## lint, format and types
+	@echo "check: ruff, mypy, shellcheck"
+	@$(bin)/ruff check .
+	@$(bin)/ruff format --check .
+	@$(bin)/mypy --strict launcher
+	@$(bin)/shellcheck tools/* .ci/run
+
+engine: ## make sure that a Docker Engine answers; on Debian as root, install and start one
+	@tools/engine
+
+base-image: engine ## make sure that debian:trixie-slim is here, pulled or made from Debian's packages
+	@tools/base-image
+
+image: engine base-image ## build launcher:latest and launcher-dev:latest
+	@tools/image
+
+bench: $(stamp) ## run the benchmarks
+	@echo "bench: python -m bench"
+	@$(bin)/python -m bench $(ARGS)
+
+lock: $(stamp) ## write requirements/*.txt anew from requirements/*.in; ARGS=--upgrade for newer versions
+	@echo "lock: resolving requirements/*.in"
+	@tools/lock $(ARGS)
+
+clean: ## remove what these targets made here: .venv and caches, not the images
+	@echo "clean: .venv, caches, build leftovers"
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info .coverage*
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp is written last, so that a venv cut short is built again.
+$(stamp): requirements/dev.txt pyproject.toml tools/venv
+	@tools/venv $(PYTHON)
+	@touch $@
+
+.PHONY: help run test integration check engine base-image image bench lock clean

@@ -1,0 +1,59 @@
+"""What an application imports.
+
+Every name is imported when it is first used, because PID 1 imports this package too and must stay
+small: `import launcher` alone imports nothing else, not even `typing`.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from launcher.launchers import ProcessLauncher, ServiceLauncher, launch
+    from launcher.service.base import Service, ServiceBase
+    from launcher.service.readiness import ready
+    from launcher.service.services import Launcher, Services
+    from launcher.service.threadgroup import ThreadGroup
+    from launcher.service.wsgi import WSGIService
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Launcher",
+    "ProcessLauncher",
+    "Service",
+    "ServiceBase",
+    "ServiceLauncher",
+    "Services",
+    "ThreadGroup",
+    "WSGIService",
+    "__version__",
+    "launch",
+    "ready",
+]
+
+_HOMES = {
+    "Launcher": "launcher.service.services",
+    "ProcessLauncher": "launcher.launchers",
+    "Service": "launcher.service.base",
+    "ServiceBase": "launcher.service.base",
+    "ServiceLauncher": "launcher.launchers",
+    "Services": "launcher.service.services",
+    "ThreadGroup": "launcher.service.threadgroup",
+    "WSGIService": "launcher.service.wsgi",
+    "launch": "launcher.launchers",
+    "ready": "launcher.service.readiness",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import what is asked for; afterwards it is an ordinary name of this module."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the names that were not used yet as well."""
+    return sorted({*globals(), *_HOMES})

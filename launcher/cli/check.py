@@ -1,0 +1,81 @@
+"""`launcher check`: what `launcher run` with the same arguments would do, without doing it.
+
+The configuration is read and checked, the application is imported as a worker would import it, and everything is
+printed: each option with its source, each service with its workers and addresses, and the grace period that a stop
+needs.  Nothing is bound and nothing is forked.
+"""
+
+from __future__ import annotations
+
+import sys
+from math import ceil, inf
+from typing import TYPE_CHECKING
+
+from launcher import config
+from launcher.errors import LauncherError
+from launcher.spelling import plain
+from launcher.worker import application, backends
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from oslo_config import cfg
+
+    from launcher.supervisor.settings import Policy, Settings
+
+ORPHANS = 1.0  # seconds for what is left of the namespace once the workers are gone
+EVENTLET = (
+    "Note: eventlet is in maintenance mode. It gets fixes, also for new versions of Python, but its maintainers advise "
+    "against new use and mean to retire it; what is written against launcher.service alone needs no change then."
+)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Check what `argv` would run; return the exit code."""
+    try:
+        conf = config.load(argv, prog="launcher check")
+        backends.select(conf.launcher.backend).patch()
+        settings = config.settings(conf, application.load(config.targets(conf)))
+    except LauncherError as err:
+        for line in str(err).splitlines():
+            print(f"launcher: error: {line}", file=sys.stderr)
+        return err.exit_code
+    print("\n".join(_report(conf, settings)))
+    return 0
+
+
+def grace_period(policy: Policy) -> float:
+    """Return how long a stop may take, in whole seconds; `inf` if it has no limit."""
+    total = policy.drain_delay + policy.graceful_shutdown_timeout + policy.abort_timeout + ORPHANS
+    return total if total == inf else ceil(total)
+
+
+def _report(conf: cfg.ConfigOpts, settings: Settings) -> Iterator[str]:
+    options = config.provenance(conf).items()
+    yield from _table(("OPTION", "VALUE", "SOURCE"), ((name, plain(each.value), each.source) for name, each in options))
+    yield ""
+    yield from _table(("SERVICE", "WORKERS", "LISTENS ON"), _services(settings))
+    yield ""
+    yield _grace(settings.policy)
+    if conf.launcher.backend == "eventlet":
+        yield EVENTLET
+
+
+def _services(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    for spec in settings.services:
+        addresses = [listen.address for listen in settings.listen if listen.service == spec.name]
+        yield spec.name, str(spec.workers), ", ".join(addresses) or "-"
+
+
+def _grace(policy: Policy) -> str:
+    period = grace_period(policy)
+    if period == inf:
+        return "A stop takes as long as the slowest request: graceful_shutdown_timeout = 0 sets no limit."
+    return f"A stop may take {period} s: set stop_grace_period / terminationGracePeriodSeconds to at least {period} s."
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    lines = [head, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()

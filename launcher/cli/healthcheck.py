@@ -1,0 +1,64 @@
+"""`launcher healthcheck [--ready|--live]`: exit 0 if the supervisor of this container says so, else 1.
+
+A container runtime runs it every few seconds, so it imports next to nothing.
+"""
+
+from __future__ import annotations
+
+import _socket
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from launcher.supervisor.places import FILE_NAME, abstract_name, folders
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+TIMEOUT = 5.0  # seconds
+USAGE = "usage: launcher healthcheck [--ready | --live] [--runtime-dir FOLDER]"
+
+
+def main(argv: Sequence[str]) -> int:
+    """Ask the supervisor; return the exit code."""
+    words = list(argv)
+    runtime_dir = os.environ.get("OS_LAUNCHER__RUNTIME_DIR", "")
+    if "--runtime-dir" in words[:-1]:
+        at = words.index("--runtime-dir")
+        runtime_dir = words[at + 1]
+        del words[at : at + 2]
+    match words:
+        case [] | ["--ready"]:
+            return _ask("ready", runtime_dir)
+        case ["--live"]:
+            return _ask("live", runtime_dir)
+        case ["--help" | "-h"]:
+            print(USAGE)
+            return 0
+    print(f"launcher: error: healthcheck: cannot make sense of {' '.join(words)}; {USAGE}", file=sys.stderr)
+    return 2
+
+
+def _ask(command: str, runtime_dir: str) -> int:
+    for address in _addresses(runtime_dir):
+        client = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        client.settimeout(TIMEOUT)
+        try:
+            client.connect(address)
+            client.send(b'{"command": "%s"}\n' % command.encode())
+            answer = client.recv(4096)
+        except OSError:
+            continue
+        if b'"ok": true' in answer:
+            print(f"{command}: yes")
+            return 0
+        print(f"{command}: no", file=sys.stderr)
+        return 1
+    print("launcher: error: healthcheck: no supervisor answers here; is `launcher run` up?", file=sys.stderr)
+    return 1
+
+
+def _addresses(runtime_dir: str) -> Iterator[str]:
+    for folder in folders(runtime_dir):
+        yield f"{folder}/{FILE_NAME}"
+    yield abstract_name()

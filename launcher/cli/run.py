@@ -1,0 +1,49 @@
+"""`launcher run`: supervise services.  Standard library only: this process stays as it is for the container's life."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from launcher.supervisor import reaper, signals
+from launcher.supervisor.log import open_missing_stdio
+from launcher.supervisor.loop import Loop
+from launcher.supervisor.settings import Settings
+from launcher.supervisor.spawn import MoldSpawner
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Sequence
+
+
+def main(argv: Sequence[str]) -> int:
+    """Supervise what `argv` says until it is over; return the exit code.  Signals are blocked by the caller."""
+    if "--help" in argv or "-h" in argv:
+        return _help(argv)
+    open_missing_stdio()
+    reaper.adopt_orphans()
+    loop = Loop(Settings(services=()))
+    ties = loop.ties()
+
+    def mold(_generation: int, channel: socket.socket) -> int:
+        from launcher.worker import mold
+
+        return mold.run(argv, ties, channel)
+
+    def prologue(listeners: Sequence[socket.socket]) -> None:
+        loop.close_in_child(listeners)
+        signals.clean_slate()
+        signals.ignore_as_python_does()
+
+    loop.spawner = MoldSpawner(mold, prologue, loop.watch, loop.unwatch, loop.loaded)
+    signals.restore(())  # from here on the loop hears of what arrived since the first statement
+    code = loop.run()
+    reaper.sweep()
+    return code
+
+
+def _help(argv: Sequence[str]) -> int:
+    signals.restore(())
+    from launcher import config
+
+    config.load(argv)
+    return 0

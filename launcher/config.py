@@ -1,0 +1,214 @@
+"""The configuration of `launcher run`: read, checked as a whole, and handed on.
+
+Precedence: command line, environment (`OS_LAUNCHER__WORKERS=4`), `--config-file` and `--config-dir`, `/etc/launcher/`,
+default.  As with every program on oslo.config, `--config-file` replaces `/etc/launcher/launcher.conf`, `--config-dir`
+replaces `/etc/launcher/launcher.conf.d/`, and either leaves the other in force; a later file wins over an earlier one.
+
+What `load` returns has no mistake in group `[launcher]`: all mistakes are found before the first is reported, each in
+one line that names option, value and source.  Only files that cannot be read are reported alone, since everything
+else depends on them.  Groups other than `[launcher]` belong to the application and are left alone.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from copy import deepcopy
+from dataclasses import fields
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from oslo_config import cfg
+
+from launcher.addresses import Address
+from launcher.arguments import parse
+from launcher.errors import ConfigError
+from launcher.options import BY_NAME, GROUP, OPTIONS
+from launcher.provenance import (
+    DEFAULT,
+    Configuration,
+    Sourced,
+    provenance,
+    read_environment,
+    read_file,
+    repeated,
+    source,
+    told,
+    unknown,
+)
+from launcher.spelling import line, shown
+from launcher.supervisor.settings import Listen, Policy, ServiceSpec, Settings
+from launcher.validation import check
+from launcher.worker import application
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from launcher.arguments import Arguments
+    from launcher.provenance import Assignment
+    from launcher.worker.application import Entry, Target
+
+__all__ = ["Sourced", "list_opts", "load", "provenance", "register", "settings", "source", "targets"]
+
+ETC = Path("/etc/launcher")
+EXAMPLE_ADDRESS = "0.0.0.0:8080"
+
+
+def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
+    """Return our options for `oslo-config-generator --namespace launcher`."""
+    return [(GROUP, [deepcopy(option) for option in OPTIONS])]
+
+
+def register(conf: cfg.ConfigOpts) -> None:
+    """Register our options on `conf`; again is no harm."""
+    conf.register_opts(list(OPTIONS), group=GROUP)
+
+
+def load(argv: Sequence[str], *, prog: str = "launcher run", etc: Path = ETC) -> cfg.ConfigOpts:
+    """Read and check everything that `argv`, the environment and the config files say.
+
+    Raises `UsageError` for a command line that makes no sense, `ConfigError` with one line a mistake for all else,
+    and `SystemExit(0)` once `--help` was printed.
+    """
+    arguments = parse(argv, prog)
+    assignments = [
+        *_read(_places(arguments, etc)),
+        *read_environment(os.environ),
+        *arguments.assignments,
+    ]
+    conf = _open(arguments, etc)
+    conf.launcher_assignments = {each.option: each for each in assignments if each.option in BY_NAME}
+    refused = _override(conf, arguments.assignments)
+    _raise([*unknown(assignments), *repeated(assignments), *check(conf, refused)])
+    return conf
+
+
+def targets(conf: cfg.ConfigOpts) -> tuple[Target, ...]:
+    """Return what `services` names.  Raises `ConfigError`."""
+    return application.targets(conf[GROUP].services, source(conf, "services"))
+
+
+def settings(conf: cfg.ConfigOpts, entries: Sequence[Entry]) -> Settings:
+    """Build what PID 1 is handed.  Raises `ConfigError` if an address cannot be given to a service, or is missing."""
+    group = conf[GROUP]
+    return Settings(
+        services=tuple(ServiceSpec(entry.target.name, entry.target.workers or group.workers) for entry in entries),
+        listen=_listen(conf, entries),
+        policy=_policy(group),
+        reset_on_hup=group.reload_method == "reset",
+        log_format=group.log_format,
+        log_level=group.log_level,
+        runtime_dir=group.runtime_dir,
+        termination_log=group.termination_log,
+    )
+
+
+def _policy(group: Mapping[str, object]) -> Policy:
+    values = {field.name: group[field.name] for field in fields(Policy) if field.name in group}
+    values["graceful_shutdown_timeout"] = values["graceful_shutdown_timeout"] or inf
+    values["exit_on_crash_loop"] = group["on_crash_loop"] == "exit"
+    return Policy(**values)  # type: ignore[arg-type]
+
+
+def _listen(conf: cfg.ConfigOpts, entries: Sequence[Entry]) -> tuple[Listen, ...]:
+    wanting = [entry.target.name for entry in entries if entry.wants_socket]
+    where = source(conf, "listen")
+    addresses = [Address.parse(text) for text in conf[GROUP].listen]
+    candidates = wanting or [entry.target.name for entry in entries if len(entries) == 1 and where != DEFAULT]
+    problems, found = [], []
+    for address in addresses:
+        owner = address.service or (candidates[0] if len(candidates) == 1 else None)
+        if owner is not None:
+            found.append(Listen(owner, address.text, where))
+        elif candidates or where != DEFAULT:
+            problems.append(f"{told(conf, 'listen', address.text)}: {_whose(candidates, entries)}")
+    if not problems:
+        problems = [_no_address(name) for name in wanting if name not in {each.service for each in found}]
+    _raise(problems)
+    return tuple(found)
+
+
+def _whose(candidates: Sequence[str], entries: Sequence[Entry]) -> str:
+    names = candidates or [entry.target.name for entry in entries]
+    return f"for which of {', '.join(names)}? Say so, as in `listen = {names[0]}={EXAMPLE_ADDRESS}`"
+
+
+def _no_address(name: str) -> str:
+    return f"service {name} wants an address and has none: say which, as in `listen = {name}={EXAMPLE_ADDRESS}`"
+
+
+def _raise(problems: Iterable[str]) -> None:
+    if lines := list(dict.fromkeys(problems)):
+        raise ConfigError("\n".join(lines))
+
+
+def _places(arguments: Arguments, etc: Path) -> list[tuple[str, str]]:
+    """Return the files and directories that oslo.config will read, in its order: those that win come last."""
+    given = {kind for kind, _ in arguments.config}
+    defaults = (("config-file", etc / "launcher.conf"), ("config-dir", etc / "launcher.conf.d"))
+    found = [(kind, path) for kind, place in defaults if kind not in given for path in _present(place)]
+    return [*found, *arguments.config]
+
+
+def _present(path: Path) -> list[str]:
+    """Return `path` unless it is certain that nothing is there; what cannot be reached is an error, later."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError:
+        pass
+    return [str(path)]
+
+
+def _read(places: Iterable[tuple[str, str]]) -> list[Assignment]:
+    found: list[Assignment] = []
+    problems: list[str] = []
+    for kind, path in places:
+        try:
+            for file in [path] if kind == "config-file" else _files_in(path):
+                found += read_file(_absolute(file))
+        except ConfigError as err:
+            problems.append(str(err))
+    _raise(problems)
+    return found
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - exactly as oslo.config does
+
+
+def _files_in(path: str) -> list[str]:
+    directory = os.path.expanduser(path)  # noqa: PTH111 - exactly as oslo.config does
+    try:
+        os.listdir(directory)  # noqa: PTH208 - only whether it can be listed
+    except OSError as err:
+        raise ConfigError(f"{line(path)}: cannot read the config directory: {err.strerror}") from None
+    return sorted(glob.glob(f"{directory}/*.conf"))  # noqa: PTH207 - as above
+
+
+def _open(arguments: Arguments, etc: Path) -> Configuration:
+    conf = Configuration()
+    register(conf)
+    try:
+        conf(
+            [f"--{kind}={path}" for kind, path in arguments.config],
+            project=GROUP,
+            default_config_files=_present(etc / "launcher.conf"),
+            default_config_dirs=_present(etc / "launcher.conf.d"),
+        )
+    except (cfg.Error, OSError, ValueError, SystemExit) as err:
+        raise ConfigError(f"oslo.config cannot read the config files: {shown(err)}") from None
+    return conf
+
+
+def _override(conf: cfg.ConfigOpts, assignments: Iterable[Assignment]) -> set[str]:
+    """Let the command line win; return the options for which it says what cannot be."""
+    refused = set()
+    for each in assignments:
+        try:
+            conf.set_override(each.option, each.value, GROUP)
+        except ValueError:
+            refused.add(each.option)
+    return refused

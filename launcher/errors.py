@@ -1,0 +1,28 @@
+"""The errors that end or refuse something, each with the exit code that it stands for."""
+
+from __future__ import annotations
+
+EXIT_USAGE = 2
+EXIT_SOFTWARE = 70  # sysexits.h EX_SOFTWARE
+EXIT_CONFIG = 78  # sysexits.h EX_CONFIG
+
+
+class LauncherError(Exception):
+    """Something a user can mend.  `str()` says what, where, and what to do about it.
+
+    A message may have several lines: one a problem.
+    """
+
+    exit_code = EXIT_SOFTWARE
+
+
+class UsageError(LauncherError):
+    """The command line makes no sense."""
+
+    exit_code = EXIT_USAGE
+
+
+class ConfigError(LauncherError):
+    """The configuration or the application can't be loaded."""
+
+    exit_code = EXIT_CONFIG

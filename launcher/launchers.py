@@ -1,0 +1,217 @@
+"""The launchers that a program calls itself, after oslo.service: `ServiceLauncher`, `ProcessLauncher`, `launch`.
+
+`launcher run` keeps the supervisor and the application apart; here the program is both, and forks its
+workers itself.  Both launchers catch signals from their construction on, so a TERM between that and
+`wait()` is honoured.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import traceback
+from math import inf
+from signal import Signals
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from launcher import config
+from launcher.errors import EXIT_SOFTWARE, LauncherError
+from launcher.service.services import Launcher, check_service
+from launcher.supervisor.loop import Loop
+from launcher.supervisor.signals import SignalInbox
+from launcher.supervisor.spawn import ForkSpawner, Loaded
+from launcher.worker import backends
+from launcher.worker import main as worker
+from launcher.worker.application import Entry, Target
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Sequence
+
+    from launcher.supervisor.settings import Settings
+    from launcher.supervisor.spawn import Ties
+    from launcher.supervisor.state import Spawn
+
+RESTART_METHODS = ("reload", "mutate")
+
+
+def launch(
+    conf: Any, service: Any, workers: int | None = 1, restart_method: str = "reload"
+) -> ServiceLauncher | ProcessLauncher:
+    """Run a service in this process, or with more than one worker in forked ones (oslo.service: the same).
+
+    Raises `TypeError` and `ValueError` for a number of workers that makes no sense.
+    """
+    chosen: ServiceLauncher | ProcessLauncher
+    if _checked_workers(workers) == 1:
+        chosen = ServiceLauncher(conf, restart_method)
+        chosen.launch_service(service)
+    else:
+        chosen = ProcessLauncher(conf, restart_method)
+        chosen.launch_service(service, workers)
+    return chosen
+
+
+def _checked_workers(workers: int | None) -> int:
+    if workers is None:
+        return 1
+    if isinstance(workers, bool) or not isinstance(workers, int):
+        raise TypeError(f"workers must be a whole number, not {workers!r}")
+    if workers < 1:
+        raise ValueError(f"workers must be at least 1, not {workers}")
+    return workers
+
+
+def _checked_method(restart_method: str) -> str:
+    if restart_method not in RESTART_METHODS:
+        raise ValueError(f"restart_method must be one of {', '.join(RESTART_METHODS)}, not {restart_method!r}")
+    return restart_method
+
+
+class ServiceLauncher(Launcher):
+    """Runs services in this process until TERM or INT (oslo.service: the same).
+
+    HUP reloads the configuration and restarts the services; with `restart_method="mutate"` it mutates
+    the configuration and calls their `reset()`.  A stop that takes longer than the option
+    `graceful_shutdown_timeout` ends the process with exit code 1, its stacks on stderr.
+    """
+
+    def __init__(self, conf: Any, restart_method: str = "reload") -> None:
+        super().__init__(conf)
+        self._mutate = _checked_method(restart_method) == "mutate"
+        config.register(conf)
+        self._inbox = SignalInbox((Signals.SIGTERM, Signals.SIGINT, Signals.SIGHUP))
+        self._stopping = backends.current().event()
+        backends.current().spawn(worker.obey_signals, self._inbox, self._obey)
+
+    def wait(self) -> int:
+        """Return 0 when the services were stopped, by a signal or by `stop()`, and are done."""
+        backends.current().spawn(self._stop_when_told)
+        super().wait()
+        faulthandler.cancel_dump_traceback_later()
+        return 0
+
+    def _stop_when_told(self) -> None:
+        self._stopping.wait()
+        patience = config.settings(self.conf, ()).policy.graceful_shutdown_timeout
+        if patience < inf:
+            faulthandler.dump_traceback_later(max(patience, 0.001), exit=True)
+        self.stop()
+
+    def _obey(self, signum: int) -> None:
+        if signum == Signals.SIGHUP:
+            backends.current().spawn(self._reload)
+        elif signum == Signals.SIGINT and self._stopping.is_set():
+            os._exit(128 + signum)
+        else:
+            self._stopping.set()
+
+    def _reload(self) -> None:
+        if self._mutate:
+            self.conf.mutate_config_files()
+            self.services.reset()
+        else:
+            self.conf.reload_config_files()
+            self.restart()
+
+
+class ServiceWrapper:
+    """A service of a `ProcessLauncher`, and its workers (oslo.service: the same)."""
+
+    def __init__(self, service: Any, workers: int, name: str, loop: Loop) -> None:
+        self.service = service
+        self.workers = workers
+        self.name = name
+        self._loop = loop
+
+    @property
+    def children(self) -> set[int]:
+        """The PIDs of its workers."""
+        children = self._loop.core.children.values()
+        return {child.pid for child in children if child.slot.service and child.slot.service.name == self.name}
+
+    @property
+    def forktimes(self) -> list[float]:
+        """When its last workers were forked, on the monotonic clock; one more than `workers` at most."""
+        service = self._loop.core.services.get(self.name)
+        return list(service.forktimes) if service else []
+
+
+class ProcessLauncher:
+    """Forks and supervises the workers of services (oslo.service: the same).
+
+    Parameters: the application's configuration, on which the options of group `[launcher]` are
+    registered and read; `restart_method`, what HUP does: `reload` replaces the workers one by one by
+    new ones, forked after `reload_config_files()` and the services' `reset()` in this process;
+    `mutate` sends HUP to the workers, which mutate the configuration and call `reset()`.
+    """
+
+    def __init__(self, conf: Any, restart_method: str = "reload") -> None:
+        self.conf = conf
+        self._method = _checked_method(restart_method)
+        self._wrappers: dict[str, ServiceWrapper] = {}
+        config.register(conf)
+        self._loop = Loop(self._settings())
+        self._ties: Ties = self._loop.ties()
+        self._loop.spawner = ForkSpawner(self._run, self._loop.close_in_child, self._load)
+        self._code: int | None = None
+
+    @property
+    def children(self) -> dict[int, ServiceWrapper]:
+        """The workers by PID."""
+        return {pid: wrapper for wrapper in self._wrappers.values() for pid in wrapper.children}
+
+    def launch_service(self, service: Any, workers: int | None = 1) -> None:
+        """Fork the workers of a service; may be called several times before `wait()`.
+
+        Raises `TypeError`, `ValueError`, and `ConfigError` for an address that cannot be had.
+        """
+        check_service(service)
+        name = f"{type(service).__name__}-{len(self._wrappers)}" if self._wrappers else type(service).__name__
+        self._wrappers[name] = ServiceWrapper(service, _checked_workers(workers), name, self._loop)
+        if len(self._wrappers) > 1:
+            self._loop.extend(self._settings())
+        self._loop.act()
+
+    def wait(self) -> int:
+        """Supervise until a signal or `stop()` has ended all workers; return the exit code."""
+        if self._code is None:
+            self._code = self._loop.run()
+            self._loop.close()
+        return self._code
+
+    def stop(self) -> None:
+        """Stop all workers gracefully and return when they are gone."""
+        self._loop.core.stop(monotonic())
+        self.wait()
+
+    def _settings(self) -> Settings:
+        return config.settings(self.conf, [_entry(wrapper) for wrapper in self._wrappers.values()])
+
+    def _load(self, generation: int) -> None:
+        """Take up a generation in this process: the first is here already, a reload reads anew."""
+        try:
+            if generation > 1:
+                self.conf.reload_config_files()
+                for wrapper in self._wrappers.values():
+                    wrapper.service.reset()
+            loaded = Loaded(self._settings())
+        except LauncherError as error:
+            loaded = Loaded(code=error.exit_code, reason=str(error))
+        except Exception as error:  # the border to the application: its reset() must not end the supervisor
+            traceback.print_exc()
+            loaded = Loaded(code=EXIT_SOFTWARE, reason=f"{type(error).__name__}: {error}")
+        self._loop.loaded(generation, loaded)
+
+    def _run(self, spawn: Spawn, listeners: Sequence[socket.socket]) -> int:
+        service = self._wrappers[spawn.service].service
+        fds = [listener.detach() for listener in listeners]
+        return worker.run(lambda: service, self.conf, self._settings().policy, self._ties, fds)
+
+
+def _entry(wrapper: ServiceWrapper) -> Entry:
+    service = wrapper.service
+    cls = type(service)
+    target = Target(wrapper.name, cls.__module__, cls.__qualname__, wrapper.workers, "launch_service()")
+    return Entry(target, bool(getattr(service, "wants_socket", False)), lambda _conf: service)

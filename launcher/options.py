@@ -1,0 +1,238 @@
+"""Every option of group `[launcher]`: name, type, unit, default, help.
+
+This one table feeds the files, the environment, the command line, the generated sample and `launcher check`, so an
+option cannot exist in some of them only.  Each type says in words what it allows, and allows nothing that the
+supervisor could not do: no empty number, no NaN, no infinity, no duration too long for epoll.
+Durations are seconds.
+"""
+
+from __future__ import annotations
+
+import re
+from math import isfinite
+from typing import Any, cast
+
+from oslo_config import cfg, types
+
+from launcher.worker.backends import DEFAULT, NAMES
+
+GROUP = "launcher"
+MOST_WORKERS = 10_000
+LONGEST = 1_000_000.0  # seconds; epoll counts milliseconds in a C int and ends at 24 days
+
+
+class Constrained(types.ConfigType):
+    """A type that can say what it allows."""
+
+    allowed: str
+
+
+class Whole(Constrained, types.Integer):
+    """A count from 1."""
+
+    def __init__(self) -> None:
+        super().__init__(min=1, max=MOST_WORKERS)
+        self.allowed = f"a whole number from 1 to {MOST_WORKERS}"
+
+    def __call__(self, value: Any) -> int:
+        number = super().__call__(value)
+        if number is None:  # oslo.config reads an empty number as None
+            raise ValueError(self.allowed)
+        return int(number)
+
+
+class Seconds(Constrained, types.Float):
+    """A finite duration; 0 is one only where `zero` says so."""
+
+    def __init__(self, *, zero: bool) -> None:
+        super().__init__(min=0.0, max=LONGEST, type_name="seconds" if zero else "seconds, above 0")
+        self.zero = zero
+        self.allowed = f"a number of seconds {'from' if zero else 'above'} 0, at most {LONGEST:.0f}"
+
+    def __call__(self, value: Any) -> float:
+        number = super().__call__(value)
+        if number is None or not isfinite(number) or (number == 0 and not self.zero):
+            raise ValueError(self.allowed)
+        return float(number)
+
+
+class Choice(Constrained, types.String):
+    """One of some words, in any case; each comes with what it means."""
+
+    def __init__(self, **meanings: str) -> None:
+        super().__init__(choices=list(meanings.items()), ignore_case=True)
+        self.allowed = f"one of: {', '.join(meanings)}" if len(meanings) > 1 else next(iter(meanings))
+
+    def __call__(self, value: Any) -> str:
+        return str(super().__call__(value)).lower()
+
+
+class Switch(Constrained, types.Boolean):
+    """Yes or no."""
+
+    allowed = "true or false"
+
+
+class AbsolutePath(Constrained, types.String):
+    """An absolute path, or nothing."""
+
+    allowed = "an absolute path, or nothing"
+
+    def __call__(self, value: Any) -> str:
+        path = str(super().__call__(value))
+        if (path and not path.startswith("/")) or "\0" in path:
+            raise ValueError(self.allowed)
+        return path
+
+
+class Items(Constrained, types.List):
+    """Values separated by commas or line ends."""
+
+    allowed = "values separated by commas"
+
+    def __call__(self, value: Any) -> list[str]:
+        parts = value if isinstance(value, list) else re.split(r"[,\n]", value)
+        return [part.strip() for part in parts if part.strip()]
+
+
+def _option(name: str, kind: Constrained, default: object, *help_text: str) -> cfg.Opt:
+    return cfg.Opt(name, type=kind, default=default, help=" ".join(help_text))
+
+
+OPTIONS: tuple[cfg.Opt, ...] = (
+    _option(
+        "services",
+        Items(),
+        [],
+        "What to run: MODULE:ATTR or MODULE:ATTR=WORKERS, several separated by commas.",
+        "ATTR is a service class, a factory taking the configuration, or a WSGI callable;",
+        "its last part names the service. On the command line the targets themselves are enough.",
+    ),
+    _option(
+        "workers",
+        Whole(),
+        1,
+        "How many workers each service has whose target does not say so itself.",
+    ),
+    _option(
+        "listen",
+        Items(),
+        ["0.0.0.0:8080"],
+        "Addresses to serve on, [SERVICE=]ADDRESS, several separated by commas.",
+        "ADDRESS is HOST:PORT, :PORT, [IPV6]:PORT or unix:PATH; port 0 is any free port.",
+        "Without SERVICE= it goes to the only service that wants a socket.",
+    ),
+    _option(
+        "backend",
+        Choice(**dict.fromkeys(NAMES, "green threads")),
+        DEFAULT,
+        "The concurrency library that workers run on.",
+    ),
+    _option(
+        "preload",
+        Switch(),
+        True,
+        "Import the application once and share it with all workers;",
+        "if false, every worker imports it by itself.",
+    ),
+    _option(
+        "reload_method",
+        Choice(
+            roll="replace the workers one by one, with new code and configuration",
+            reset="keep the workers and call reset() of their services",
+        ),
+        "roll",
+        "What HUP does.",
+    ),
+    _option(
+        "graceful_shutdown_timeout",
+        Seconds(zero=True),
+        8.0,
+        "Seconds from TERM until a worker that has not ended is killed. 0 means no limit.",
+        "The default fits into the 10 s of docker stop.",
+    ),
+    _option(
+        "drain_delay",
+        Seconds(zero=True),
+        0.0,
+        "Seconds for which the workers go on serving after the launcher was told to stop,",
+        "so that load balancers catch up.",
+    ),
+    _option(
+        "startup_timeout",
+        Seconds(zero=False),
+        60.0,
+        "Seconds that the application may take to load, and a worker to become ready.",
+    ),
+    _option(
+        "backoff_min",
+        Seconds(zero=False),
+        0.5,
+        "Seconds before the second restart in a row of a service that fails; doubles with each further one.",
+    ),
+    _option("backoff_max", Seconds(zero=False), 30.0, "Seconds that a restart is delayed at most."),
+    _option(
+        "crash_loop_threshold",
+        Whole(),
+        5,
+        "So many failures of a service in a row, while nothing of it is ready, are a crash loop.",
+    ),
+    _option(
+        "crash_loop_window",
+        Seconds(zero=True),
+        10.0,
+        "Seconds after which a ready worker counts as healthy: its end begins a new row of failures.",
+    ),
+    _option(
+        "on_crash_loop",
+        Choice(
+            exit="end the launcher with the worker's exit code",
+            backoff="try again for ever, every backoff_max seconds",
+        ),
+        "exit",
+        "What a crash loop leads to.",
+    ),
+    _option(
+        "keepalive_timeout",
+        Seconds(zero=False),
+        5.0,
+        "Seconds for which an idle HTTP keep-alive connection is kept open. Must be less than",
+        "graceful_shutdown_timeout; where it is not set, it is half of that if that is 5 or less.",
+    ),
+    _option(
+        "runtime_dir",
+        AbsolutePath(),
+        "",
+        "Directory for the launcher's own sockets. If empty, the launcher finds a writable one.",
+    ),
+    _option("log_format", Choice(console="for people", json="for machines"), "console", "The form of log lines."),
+    _option(
+        "log_level",
+        Choice(
+            debug="every decision",
+            info="what happens to workers",
+            warning="what went wrong and was mended",
+            error="what was not",
+        ),
+        "info",
+        "The least severe messages that the launcher logs.",
+    ),
+    _option(
+        "termination_log",
+        AbsolutePath(),
+        "/dev/termination-log",
+        "File that takes the reason of an abnormal end, if it can be written; Kubernetes shows it.",
+        "If empty, none is written.",
+    ),
+)
+BY_NAME: dict[str, cfg.Opt] = {option.name: option for option in OPTIONS}
+
+
+def allowed(option: cfg.Opt) -> str:
+    """Return what `option` accepts, in words that follow `must be`."""
+    return cast("Constrained", option.type).allowed
+
+
+def takes_many(option: cfg.Opt) -> bool:
+    """Whether `option` holds several values."""
+    return isinstance(option.type, Items)

@@ -1,0 +1,359 @@
+"""The loop: tells the core what happened, does what it asks, and otherwise sleeps in one epoll_wait.
+
+Guarantees: one thread; with nothing due it makes no system call.  Order matters in `_turn`: the dead
+are collected first, then everything they said is heard, and only then are their ends told, so no news
+comes after its sender is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from math import inf
+from signal import Signals
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from launcher.errors import EXIT_CONFIG, ConfigError
+from launcher.supervisor import signals
+from launcher.supervisor.control import ControlSocket
+from launcher.supervisor.core import Core, exit_code
+from launcher.supervisor.log import Log
+from launcher.supervisor.notices import Born, ForkFailed, NoticePipe, Ready
+from launcher.supervisor.reaper import reap
+from launcher.supervisor.sockets import Listeners
+from launcher.supervisor.spawn import Loaded, Ties
+from launcher.supervisor.state import CloseListeners, Finish, Kill, Prepare, Spawn, Tell
+from launcher.supervisor.unpatched import unpatched
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Sequence
+
+    from launcher.supervisor.settings import Settings
+    from launcher.supervisor.spawn import Spawner
+    from launcher.supervisor.state import Action, Child
+
+EPOLLIN = 1
+
+
+class Loop:
+    """The supervisor of one process tree.
+
+    It catches signals from its construction on.  A spawner is to be set before `run`.
+    """
+
+    spawner: Spawner
+
+    def __init__(self, settings: Settings) -> None:
+        self.core = Core(settings.policy)
+        self.log = Log(settings.log_level, settings.log_format)
+        self.listeners = Listeners()
+        self.settings: dict[int, Settings] = {}
+        self._reset_on_hup = settings.reset_on_hup
+        self._termination_log = settings.termination_log
+        self._watched: dict[int, Callable[[], None]] = {}
+        self._epoll = unpatched("select").epoll()
+        self._notices = NoticePipe()
+        self._lifeline = os.pipe2(os.O_CLOEXEC)
+        self._inbox = signals.SignalInbox(signals.HANDLED)
+        self._control = ControlSocket(self._answer, self.watch, self.unwatch)
+        self._control_opened = False
+        self._finish: Finish | None = None
+        # Their contents are read in every turn, whatever woke it.
+        for fd in (self._inbox.fd, self._notices.fd):
+            self.watch(fd, _nothing)
+
+    # For spawners
+
+    def watch(self, fd: int, call: Callable[[], None]) -> None:
+        """Call when `fd` is readable."""
+        self._watched[fd] = call
+        self._epoll.register(fd, EPOLLIN)
+
+    def unwatch(self, fd: int) -> None:
+        """Forget a descriptor, before it is closed."""
+        del self._watched[fd]
+        self._epoll.unregister(fd)
+
+    def ties(self) -> Ties:
+        """What a forked process is bound to us with."""
+        return Ties(os.getpid(), self._notices.write_fd, self._lifeline[0])
+
+    def close_in_child(self, keep: Sequence[socket.socket]) -> None:
+        """In a forked process: close what is ours alone, all sockets but those to keep, and give the signals back."""
+        self._inbox.close()
+        self.listeners.close_in_child(keep)
+        self._epoll.close()
+        self._control.close_in_child()
+        os.close(self._notices.fd)
+        os.close(self._lifeline[1])
+
+    def loaded(self, generation: int, loaded: Loaded) -> None:
+        """A mold has loaded a generation, or says why not."""
+        if loaded.settings is None:
+            self._prepare_failed(generation, loaded.code, loaded.reason)
+            return
+        if generation not in self.settings:  # else its mold was replaced: what it first said holds
+            try:
+                self.listeners.bind(loaded.settings.listen)
+            except ConfigError as error:
+                self._prepare_failed(generation, EXIT_CONFIG, str(error))
+                return
+            self._apply(generation, loaded.settings)
+        settings = self.settings[generation]
+        self.core.prepared(generation, settings.services, settings.policy, monotonic())
+
+    def extend(self, settings: Settings) -> None:
+        """Add the services that these settings have more than those of the newest generation.  Raises `ConfigError`."""
+        self.listeners.bind(settings.listen)
+        generation = max(self.settings)
+        self.settings[generation] = settings
+        self.core.prepared(generation, settings.services, settings.policy, monotonic())
+
+    def _prepare_failed(self, generation: int, code: int, reason: str) -> None:
+        self.core.prepare_failed(generation, code, reason, monotonic())
+
+    def _apply(self, generation: int, settings: Settings) -> None:
+        self.settings[generation] = settings
+        self.log.configure(settings.log_level, settings.log_format)
+        self._reset_on_hup = settings.reset_on_hup
+        self._termination_log = settings.termination_log
+        if not self._control_opened:
+            self._control_opened = True
+            where = self._control.open(settings.runtime_dir)
+            self.log.say("debug", f"control socket: {where or 'nowhere, no place would have it'}")
+
+    # Running
+
+    def run(self) -> int:
+        """Supervise until all is over; return the exit code."""
+        while self._finish is None:
+            self.act()
+            if self._finish is None:
+                self._turn()
+        self._control.close()
+        self.listeners.close()
+        return self._finish.code
+
+    def act(self) -> None:
+        """Do everything that the core wants done now."""
+        while (action := self.core.next_action(monotonic())) is not None:
+            self._perform(action)
+        self._forget_settings()
+
+    def close(self) -> None:
+        """Give signals and descriptors back, after `run`."""
+        self._inbox.close()
+        self._epoll.close()
+        self._notices.close()
+        for fd in self._lifeline:
+            os.close(fd)
+
+    def _turn(self) -> None:
+        """Sleep until something happens or is due, and tell the core."""
+        timeout = self.core.deadline() - monotonic()
+        ready = self._epoll.poll(None if timeout == inf else max(timeout, 0))
+        dead = list(reap())
+        for fd, _ in ready:
+            self._watched.get(fd, _nothing)()
+        if dead:
+            self.spawner.hear_all()
+        self._hear_workers()
+        for pid, status in dead:
+            self._bury(pid, status)
+        for signum in self._inbox.take():
+            self._on_signal(signum)
+
+    def _hear_workers(self) -> None:
+        now = monotonic()
+        for notice in self._notices.take():
+            match notice:
+                case Born(serial, pid):
+                    self.core.spawned(serial, pid, now)
+                case ForkFailed(serial, error):
+                    self.core.spawn_failed(serial, os.strerror(error).lower(), now)
+                case Ready(pid):
+                    self.core.ready(pid, now)
+                    self._say_of(pid, "info", "is ready")
+
+    def _bury(self, pid: int, status: int) -> None:
+        child = self.core.children.get(pid)
+        if child is None:
+            self.log.say("debug", f"reaped orphan {pid}: {_describe(status)}")
+        else:
+            level = "info" if child.asked else "warning"
+            self._say_of(pid, level, f"ended: {_describe(status)}")
+        self.core.exited(pid, status, monotonic())
+
+    def _say_of(self, pid: int, level: str, text: str) -> None:
+        child = self.core.children.get(pid)
+        if child is not None:
+            self.log.say(level, f"{_title(child)} {text}")
+
+    # What the core asks for
+
+    def _perform(self, action: Action) -> None:
+        match action:
+            case Prepare(generation):
+                self._prepare(generation)
+            case Spawn():
+                self._spawn(action)
+            case Kill(pid, signum, why):
+                self._say_of(pid, "info" if signum == Signals.SIGTERM else "warning", f"gets {signum.name[3:]}: {why}")
+                os.kill(pid, signum)
+            case CloseListeners():
+                self.listeners.close()
+            case Tell(level, text):
+                self._tell(level, text)
+            case Finish():
+                self._end(action)
+
+    def _prepare(self, generation: int) -> None:
+        try:
+            pid = self.spawner.prepare(generation)
+        except OSError as error:
+            reason = f"cannot fork the mold: {(error.strerror or str(error)).lower()}"
+            self.core.prepare_deferred(generation, reason, monotonic())
+            return
+        if pid is not None:
+            self.core.prepare_started(generation, pid, monotonic())
+
+    def _spawn(self, spawn: Spawn) -> None:
+        settings = self.settings[spawn.generation]
+        try:
+            pid = self.spawner.spawn(spawn, self.listeners.of(settings.listen, spawn.service))
+        except OSError as error:
+            self.core.spawn_failed(spawn.serial, (error.strerror or str(error)).lower(), monotonic())
+            return
+        if pid is not None:
+            self.core.spawned(spawn.serial, pid, monotonic())
+
+    def _tell(self, level: str, text: str) -> None:
+        for line in text.splitlines():
+            self.log.say(level, line)
+
+    def _end(self, finish: Finish) -> None:
+        self._finish = finish
+        if not finish.reason:
+            self.log.say("info", "stopped")
+            return
+        for line in finish.reason.splitlines():
+            self.log.raw(f"launcher: error: {line}")
+        self._write_termination_log(finish.reason)
+
+    def _write_termination_log(self, reason: str) -> None:
+        """Where Kubernetes shows it; the file is the orchestrator's, so it is never created here."""
+        try:
+            fd = os.open(self._termination_log, os.O_WRONLY | os.O_TRUNC | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return
+        try:
+            os.write(fd, reason.encode(errors="replace")[:4096])
+        except OSError:
+            pass
+        finally:
+            os.close(fd)
+
+    def _forget_settings(self) -> None:
+        """Let go of settings, and of sockets, that no generation uses any more."""
+        gone = self.settings.keys() - self.core.generations.keys()
+        if not gone:
+            return
+        for generation in gone:
+            del self.settings[generation]
+            self.spawner.forget(generation)
+        self.listeners.keep(listen for settings in self.settings.values() for listen in settings.listen)
+
+    # Signals (design.md, Signals)
+
+    def _on_signal(self, signum: int) -> None:
+        now = monotonic()
+        match signum:
+            case Signals.SIGCHLD:
+                pass
+            case Signals.SIGTERM:
+                self.core.stop(now)
+            case Signals.SIGINT if not self.core.stopping:
+                self.core.stop(now)
+            case Signals.SIGINT | Signals.SIGQUIT:
+                self.core.stop_at_once(now)
+            case Signals.SIGHUP if not self._reset_on_hup:
+                self.log.say("info", "reload asked for")
+                self.core.reload()
+            case Signals.SIGTTIN:
+                self._scale(+1)
+            case Signals.SIGTTOU:
+                self._scale(-1)
+            case Signals.SIGUSR2:
+                self._report()
+                self._forward(signum)
+            case _:
+                self._forward(signum)
+
+    def _scale(self, by: int) -> None:
+        for service in self.core.services.values():
+            target = max(service.target + by, 1)
+            self.core.scale(service.name, target)
+            self.log.say("info", f"{service.name}: {target} workers asked for")
+            return
+
+    def _forward(self, signum: int) -> None:
+        for child in self.core.children.values():
+            if child.slot.service is not None:
+                os.kill(child.pid, signum)
+
+    def _report(self) -> None:
+        """The state, for people: one line a service and a child."""
+        for service in self.core.services.values():
+            version = service.version
+            counts = f"{service.ready} ready of {service.target}, generation {version.generation}"
+            self.log.say("info", f"state: {service.name}: {counts}, {service.failures} failures in a row")
+        for child in self.core.children.values():
+            self.log.say("info", f"state: {_title(child)}: {child.stage.name.lower()} for {monotonic() - child.since:.1f} s")
+
+    # Control socket
+
+    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        match request.get("command"):
+            case "live":
+                return {"ok": True}
+            case "ready":
+                return {"ok": self._is_ready()}
+            case "status":
+                return {"ok": True, **self._status()}
+            case _:
+                return {"error": "unknown command; use live, ready or status"}
+
+    def _is_ready(self) -> bool:
+        services = self.core.services.values()
+        return not self.core.stopping and bool(services) and all(s.ready or not s.target for s in services)
+
+    def _status(self) -> dict[str, Any]:
+        workers = [child for child in self.core.children.values() if child.slot.service]
+        return {
+            "pid": os.getpid(),
+            "stopping": self.core.stopping,
+            "services": {s.name: {"target": s.target, "ready": s.ready, "generation": s.version.generation} for s in self.core.services.values()},
+            "workers": [
+                {"pid": w.pid, "service": w.slot.service and w.slot.service.name, "slot": w.slot.index, "generation": w.generation, "stage": w.stage.name.lower()}
+                for w in workers
+            ],
+            "molds": [c.pid for c in self.core.children.values() if c.slot.service is None],
+        }
+
+
+def _nothing() -> None:
+    """The descriptor only wakes; what it says is read in its place."""
+
+
+def _title(child: Child) -> str:
+    if child.slot.service is None:
+        return f"mold {child.pid} (generation {child.generation})"
+    return f"{child.slot.service.name}: worker {child.pid} (slot {child.slot.index}, generation {child.generation})"
+
+
+def _describe(status: int) -> str:
+    if status < 0:
+        return f"killed by {signals.name_of(-status)}"
+    return f"exit code {exit_code(status)}"

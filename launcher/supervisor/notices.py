@@ -1,0 +1,93 @@
+"""The pipe on which forked processes tell the supervisor what became of them.
+
+One pipe for all: a notice is far smaller than PIPE_BUF, so the kernel keeps each in one piece
+(pipe(7)).  A process writes before it ends, so whoever collects the dead first and reads this pipe
+second has heard everything that the dead had to say.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FORMAT = struct.Struct("=Bii")
+_BORN, _READY, _FORK_FAILED = 1, 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Born:
+    """A mold has forked the worker that the Spawn of this serial number asked for."""
+
+    serial: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A worker serves."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class ForkFailed:
+    """A mold could not fork a worker; `error` is an errno."""
+
+    serial: int
+    error: int
+
+
+Notice = Born | Ready | ForkFailed
+
+
+class NoticePipe:
+    """Both ends; the supervisor reads `fd`, everybody below it inherits `write_fd`."""
+
+    def __init__(self) -> None:
+        self.fd, self.write_fd = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self.fd, False)
+        self._rest = b""
+
+    def take(self) -> Iterator[Notice]:
+        """Yield what was written since the last call."""
+        while True:
+            try:
+                data = os.read(self.fd, 65536)
+            except BlockingIOError:
+                return
+            data = self._rest + data
+            whole = len(data) - len(data) % _FORMAT.size
+            self._rest = data[whole:]
+            for kind, first, second in _FORMAT.iter_unpack(data[:whole]):
+                match kind:
+                    case _ if kind == _BORN:
+                        yield Born(first, second)
+                    case _ if kind == _READY:
+                        yield Ready(first)
+                    case _ if kind == _FORK_FAILED:
+                        yield ForkFailed(first, second)
+
+    def close(self) -> None:
+        """Close both ends."""
+        os.close(self.fd)
+        os.close(self.write_fd)
+
+
+def announce(write_fd: int, notice: Notice) -> None:
+    """Write a notice; the supervisor being gone is for the parent watch to find out."""
+    match notice:
+        case Born(serial, pid):
+            fields = (_BORN, serial, pid)
+        case Ready(pid):
+            fields = (_READY, pid, 0)
+        case ForkFailed(serial, error):
+            fields = (_FORK_FAILED, serial, error)
+    try:
+        os.write(write_fd, _FORMAT.pack(*fields))
+    except BrokenPipeError:
+        pass

@@ -1,0 +1,82 @@
+"""What PID 1 knows of the configuration: plain frozen values, validated by somebody else.
+
+PID 1 parses no file.  The process that loads a generation (the mold, or the program that called
+`ProcessLauncher`) reads and checks the configuration and hands over a `Settings`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from math import inf
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How patient the supervisor is.  Durations are seconds; `inf` means for ever."""
+
+    graceful_shutdown_timeout: float = 8.0
+    """From TERM until a worker that has not ended is asked for its stacks and killed."""
+    abort_timeout: float = 0.5
+    """From ABRT, which makes a worker write its stacks, until KILL."""
+    drain_delay: float = 0.0
+    """From the supervisor's TERM until the workers are sent theirs: load balancers catch up."""
+    startup_timeout: float = 60.0
+    """From the fork until a worker must be ready, and a mold must have loaded the application."""
+    backoff_min: float = 0.5
+    """Before the second restart in a row; doubles with each further one.  The first is at once."""
+    backoff_max: float = 30.0
+    crash_loop_threshold: int = 5
+    """So many failures of a service in a row, and nothing of it ready, are a crash loop."""
+    crash_loop_window: float = 10.0
+    """A worker that was ready for so long was healthy: its end begins a new row."""
+    exit_on_crash_loop: bool = True
+    """Give up and end with the worker's code; else go on with the longest back-off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """An address to bind before the first worker starts."""
+
+    service: str
+    address: str
+    """`HOST:PORT`, `[IPV6]:PORT`, `:PORT` or `unix:PATH`."""
+    source: str
+    """Where it was set, for the message that says it cannot be bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec:
+    """A service and how many workers it shall have."""
+
+    name: str
+    workers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that one generation is run with."""
+
+    services: tuple[ServiceSpec, ...]
+    listen: tuple[Listen, ...] = ()
+    policy: Policy = Policy()
+    reset_on_hup: bool = False
+    """HUP asks the workers to `reset()` instead of replacing them (`reload_method = reset`)."""
+    log_format: str = "console"
+    log_level: str = "info"
+    runtime_dir: str = ""
+    termination_log: str = "/dev/termination-log"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for the way from the mold to PID 1; `inf` becomes null, JSON has none."""
+        plain = asdict(self)
+        plain["policy"] = {key: None if value == inf else value for key, value in plain["policy"].items()}
+        return plain
+
+    @classmethod
+    def from_json(cls, plain: dict[str, Any]) -> Settings:
+        """The inverse of `to_json`."""
+        policy = {key: inf if value is None else value for key, value in plain["policy"].items()}
+        services = tuple(ServiceSpec(**spec) for spec in plain["services"])
+        listen = tuple(Listen(**listen) for listen in plain["listen"])
+        return cls(**{**plain, "policy": Policy(**policy), "services": services, "listen": listen})

@@ -1,0 +1,112 @@
+"""Signals: which there are, who acts on them, and how none is lost around a fork.
+
+Guarantees: a handler only records the number in a set, and one byte in the wake-up pipe only wakes the
+loop, so a full pipe loses nothing.  All signals are blocked while a process forks; the child gives
+every disposition back before it unblocks them, so no signal is ever handled in the wrong process.
+"""
+
+from __future__ import annotations
+
+import _signal  # not `signal`: its enums cost 5 ms, and this runs before anything else
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+ALL = frozenset(_signal.valid_signals())
+UNCATCHABLE = frozenset({_signal.SIGKILL, _signal.SIGSTOP})
+# A real fault comes back at once when it is ignored; one that was sent is not worth the risk here.
+FAULTS = frozenset(
+    {_signal.SIGSEGV, _signal.SIGBUS, _signal.SIGFPE, _signal.SIGILL, _signal.SIGTRAP, _signal.SIGSYS, _signal.SIGABRT}
+)
+# Left as they are: writing to a closed pipe is an error code, and Ctrl-Z stops the supervisor too.
+LEFT_ALONE = frozenset({_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGTSTP, _signal.SIGCONT})
+HANDLED = ALL - UNCATCHABLE - FAULTS - LEFT_ALONE
+PYTHON_IGNORES = (_signal.SIGPIPE, _signal.SIGXFSZ)
+
+
+def block_all() -> frozenset[int]:
+    """Block every signal in this thread and return the mask that was in force."""
+    return frozenset(_signal.pthread_sigmask(_signal.SIG_BLOCK, ALL))
+
+
+def restore(mask: Iterable[int]) -> None:
+    """Put back a mask that `block_all` returned; what arrived meanwhile is delivered now."""
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
+
+
+def clean_slate() -> None:
+    """In a forked child, with all signals blocked: every disposition to default, then an empty mask.
+
+    That includes SIGPIPE and SIGXFSZ, which Python ignores and an exec would pass on.
+    """
+    _signal.set_wakeup_fd(-1)
+    for signum in ALL - UNCATCHABLE:
+        try:
+            _signal.signal(signum, _signal.SIG_DFL)
+        except OSError:  # the C library keeps some real-time signals for itself
+            continue
+    restore(())
+
+
+def ignore_as_python_does() -> None:
+    """Undo the part of `clean_slate` that a Python program must not have: a closed socket is an error code."""
+    for signum in PYTHON_IGNORES:
+        _signal.signal(signum, _signal.SIG_IGN)
+
+
+class SignalInbox:
+    """The signals that arrived and were not taken yet; `fd` is readable when there are some.
+
+    Parameters: the signals to catch.  Close it to give the dispositions back.
+    """
+
+    def __init__(self, signums: Iterable[int]) -> None:
+        self.fd, self._write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._arrived: dict[int, None] = {}  # in order of arrival
+        self._before: dict[int, Callable[..., object] | int | None] = {}
+        self._wakeup_before = _signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
+        for signum in signums:
+            self._before[signum] = _signal.signal(signum, self.record)
+
+    def record(self, signum: int, _frame: object) -> None:
+        """Remember a signal: the handler of all of them."""
+        self._arrived[signum] = None
+
+    def take(self) -> list[int]:
+        """Return the signals that arrived since the last call, each once, and empty the pipe."""
+        try:
+            while len(os.read(self.fd, 4096)) == 4096:
+                pass
+        except BlockingIOError:
+            pass
+        # Emptied before the set is read: a signal in between leaves a byte and is seen next time.
+        taken, self._arrived = list(self._arrived), {}
+        return taken
+
+    def fds(self) -> tuple[int, int]:
+        """Return the descriptors a forked child has to close."""
+        return self.fd, self._write_fd
+
+    def close(self) -> None:
+        """Give the signals back to whoever had them before."""
+        _signal.set_wakeup_fd(self._wakeup_before)
+        for signum, handler in self._before.items():
+            _signal.signal(signum, handler if handler is not None else _signal.SIG_DFL)
+        for fd in self.fds():
+            os.close(fd)
+
+
+def name_of(signum: int) -> str:
+    """Return `TERM` for 15, `RTMIN+1` for 35, a number for what has no name."""
+    if _signal.SIGRTMIN <= signum <= _signal.SIGRTMAX:
+        return f"RTMIN+{signum - _signal.SIGRTMIN}"
+    return _NAMES.get(signum, str(signum))
+
+
+_NAMES = {
+    value: name[3:]
+    for name, value in vars(_signal).items()
+    if name.startswith("SIG") and not name.startswith(("SIG_", "SIGRT")) and isinstance(value, int)
+}

@@ -1,0 +1,231 @@
+"""How a worker comes to be.
+
+`ForkSpawner` forks the calling process, as oslo.service does: for a program that holds its services
+itself.  `MoldSpawner` asks the mold, a process that has loaded the application, so that the supervisor
+never does: the mold forks twice, and the kernel hands the worker to the supervisor.
+
+Guarantees: signals are blocked around every fork; a child has none of the supervisor's descriptors
+but those in `Ties` and the listening sockets of its service.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+
+from launcher.errors import EXIT_SOFTWARE
+from launcher.supervisor import signals
+from launcher.supervisor.settings import Settings
+from launcher.supervisor.unpatched import unpatched
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Sequence
+
+    from launcher.supervisor.state import Spawn
+
+    Listeners = Sequence[socket.socket]
+
+MESSAGE_MAX = 131072  # bytes; settings of a few hundred services
+
+
+@dataclass(frozen=True, slots=True)
+class Ties:
+    """What binds a forked process to its supervisor."""
+
+    supervisor: int
+    """Its PID."""
+    notice_fd: int
+    """Where to write notices (notices.py)."""
+    lifeline_fd: int
+    """At its end when the supervisor is gone: only the supervisor holds the other end."""
+
+
+class Spawner(Protocol):
+    """Where workers come from."""
+
+    def prepare(self, generation: int) -> int | None:
+        """Begin to load a generation; return the mold's PID, or None when it is loaded already.  Raises OSError."""
+
+    def spawn(self, spawn: Spawn, listeners: Listeners) -> int | None:
+        """Fork a worker; return its PID, or None when the answer comes as a notice.  Raises OSError."""
+
+    def hear_all(self) -> None:
+        """Hear what molds have said before their deaths are told."""
+
+    def forget(self, generation: int) -> None:
+        """A generation is not needed any more, or its mold is gone."""
+
+
+def fork(child: Callable[[], int], *, prologue: Callable[[], None]) -> int:
+    """Fork; the child runs `prologue` with all signals blocked, then `child`, and exits with its result.
+
+    Nothing of the caller's stack is ever unwound in the child.
+    """
+    mask = signals.block_all()
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _run_child(child, prologue)
+        return pid
+    finally:
+        signals.restore(mask)
+
+
+def _run_child(child: Callable[[], int], prologue: Callable[[], None]) -> NoReturn:
+    code = EXIT_SOFTWARE
+    try:
+        prologue()
+        signals.restore(())
+        code = child()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:  # the border: nothing may unwind into the parent's stack
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    finally:
+        _flush()
+        os._exit(code & 0xFF)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):  # closed, or never there
+            continue
+
+
+class ForkSpawner:
+    """Forks this very process.
+
+    Parameters: `run`, what the child does, given the Spawn and the sockets of its service; `prologue`,
+    what it does first, with all signals blocked, given the sockets to keep; `load`, to take up a
+    generation in this process and tell the loop.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Spawn, Listeners], int],
+        prologue: Callable[[Listeners], None],
+        load: Callable[[int], None],
+    ) -> None:
+        self._run, self._prologue, self._load = run, prologue, load
+
+    def prepare(self, generation: int) -> None:
+        """Load here and now: this process holds the application already."""
+        self._load(generation)
+
+    def spawn(self, spawn: Spawn, listeners: Listeners) -> int:
+        """Fork a worker.  Raises OSError."""
+        return fork(lambda: self._run(spawn, listeners), prologue=lambda: self._prologue(listeners))
+
+    def hear_all(self) -> None:
+        """Do nothing."""
+
+    def forget(self, generation: int) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a mold has to say: the settings it read, or why it could not."""
+
+    settings: Settings | None = None
+    code: int = 0
+    reason: str = ""
+
+    def pack(self) -> bytes:
+        """Encode for the channel."""
+        plain = asdict(self)
+        plain["settings"] = self.settings and self.settings.to_json()
+        return json.dumps(plain).encode()
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Loaded:
+        """Decode what `pack` made."""
+        plain: dict[str, Any] = json.loads(data)
+        settings = plain["settings"] and Settings.from_json(plain["settings"])
+        return cls(settings, plain["code"], plain["reason"])
+
+
+class MoldSpawner:
+    """Asks a mold for workers; one mold a generation.
+
+    Parameters: `run`, what a mold does, given its generation and its end of the channel; `prologue`,
+    what it does first, with all signals blocked, given the sockets to keep; `watch` and `unwatch`, to
+    hear of the channel; `loaded`, to tell what the mold said.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[int, socket.socket], int],
+        prologue: Callable[[Listeners], None],
+        watch: Callable[[int, Callable[[], None]], None],
+        unwatch: Callable[[int], None],
+        loaded: Callable[[int, Loaded], None],
+    ) -> None:
+        self._run, self._prologue = run, prologue
+        self._watch, self._unwatch, self._loaded = watch, unwatch, loaded
+        self._channels: dict[int, socket.socket] = {}
+
+    def prepare(self, generation: int) -> int:
+        """Fork a mold; what it has loaded is told to `loaded`.  Raises OSError."""
+        sockets = unpatched("socket")
+        ours, theirs = sockets.socketpair(sockets.AF_UNIX, sockets.SOCK_SEQPACKET)
+        try:
+            pid = fork(lambda: self._run(generation, theirs), prologue=self._in_child(ours))
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        ours.setblocking(False)
+        self._channels[generation] = ours
+        self._watch(ours.fileno(), lambda: self._hear(generation))
+        return pid
+
+    def _in_child(self, ours: socket.socket) -> Callable[[], None]:
+        def prologue() -> None:
+            self._prologue(())
+            ours.close()
+            for channel in self._channels.values():
+                channel.close()
+
+        return prologue
+
+    def spawn(self, spawn: Spawn, listeners: Listeners) -> None:
+        """Ask for a worker; the mold's answer is a notice.  Raises OSError."""
+        channel = self._channels.get(spawn.generation)
+        if channel is None:
+            raise BrokenPipeError(f"the mold of generation {spawn.generation} is gone")
+        request = json.dumps(asdict(spawn)).encode()
+        unpatched("socket").send_fds(channel, [request], [listener.fileno() for listener in listeners])
+
+    def _hear(self, generation: int) -> None:
+        channel = self._channels[generation]
+        try:
+            data = channel.recv(MESSAGE_MAX)
+        except BlockingIOError:
+            return
+        except ConnectionResetError:  # it died with requests unread
+            data = b""
+        if data:
+            self._loaded(generation, Loaded.unpack(data))
+        else:
+            self.forget(generation)
+
+    def hear_all(self) -> None:
+        """Hear what molds have said before their deaths are told."""
+        for generation in list(self._channels):
+            self._hear(generation)
+
+    def forget(self, generation: int) -> None:
+        """Close the channel of a mold that is gone; a living one ends itself on it."""
+        channel = self._channels.pop(generation, None)
+        if channel is not None:
+            self._unwatch(channel.fileno())
+            channel.close()

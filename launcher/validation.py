@@ -1,0 +1,113 @@
+"""What is wrong with a configuration, all of it at once.
+
+A value that cannot be read takes part in no comparison, so a mistake is reported once and not with its consequences.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from oslo_config import cfg
+
+from launcher.addresses import Address
+from launcher.errors import ConfigError
+from launcher.options import BY_NAME, GROUP, allowed
+from launcher.provenance import Assignment, source, told
+from launcher.spelling import did_you_mean, plain, shown
+from launcher.worker import application
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Mapping, Sequence
+
+    from launcher.provenance import Configuration
+
+HALF_GRACE = "default, half of graceful_shutdown_timeout"
+NO_SERVICES = (
+    "no services: name one, as in `launcher run shop:api`, or set services = shop:api in [launcher] of a config file"
+)
+
+
+def check(conf: Configuration, refused: Container[str]) -> list[str]:
+    """Return a line for each mistake in the values, and for each contradiction between those that are none.
+
+    `refused` are the options whose value on the command line is impossible.
+    """
+    problems: list[str] = []
+    values: dict[str, object] = {}
+    for name in BY_NAME:
+        problem = _impossible(conf, name) if name in refused else _read(conf, name, values)
+        problems += [problem] if problem else []
+    return [*problems, *_backoff(conf, values), *_keepalive(conf, values), *_services(conf, values)]
+
+
+def _read(conf: cfg.ConfigOpts, option: str, values: dict[str, object]) -> str | None:
+    try:
+        values[option] = conf[GROUP][option]
+    except RecursionError:
+        return f"{told(conf, option)}: refers to itself"
+    except ValueError:
+        return _impossible(conf, option)
+    except cfg.Error as err:
+        return f"{told(conf, option)}: {shown(err)}"
+    return None
+
+
+def _impossible(conf: cfg.ConfigOpts, option: str) -> str:
+    return f"{told(conf, option)}: must be {allowed(BY_NAME[option])}"
+
+
+def _backoff(conf: cfg.ConfigOpts, values: Mapping[str, object]) -> list[str]:
+    match values:
+        case {"backoff_min": float(low), "backoff_max": float(high)} if low > high:
+            limit = told(conf, "backoff_max", plain(high))
+            return [f"{told(conf, 'backoff_min', plain(low))}: must not be greater than {limit}"]
+    return []
+
+
+def _keepalive(conf: Configuration, values: Mapping[str, object]) -> list[str]:
+    """An idle connection must end before the grace does; a default makes way, a wish is refused."""
+    match values:
+        case {"keepalive_timeout": float(idle), "graceful_shutdown_timeout": float(grace)} if 0 < grace <= idle:
+            if "keepalive_timeout" not in conf.launcher_assignments:
+                derived = Assignment("keepalive_timeout", plain(grace / 2), HALF_GRACE)
+                conf.launcher_assignments[derived.option] = derived
+                conf.set_default(derived.option, grace / 2, GROUP)
+                return []
+            limit = told(conf, "graceful_shutdown_timeout", plain(grace))
+            wish = told(conf, "keepalive_timeout", plain(idle))
+            return [f"{wish}: must be less than {limit}, or idle connections outlive the grace of a stop"]
+    return []
+
+
+def _services(conf: cfg.ConfigOpts, values: Mapping[str, object]) -> list[str]:
+    problems = []
+    names: list[str] | None = None
+    if "services" in values:
+        try:
+            found = application.targets(conf[GROUP].services, source(conf, "services"))
+            names = [target.name for target in found]
+        except ConfigError as err:
+            problems.append(str(err))
+    if names == []:
+        problems.append(NO_SERVICES)
+    return [*problems, *_addresses(conf, values.get("listen"), names)]
+
+
+def _addresses(conf: cfg.ConfigOpts, texts: object, names: Sequence[str] | None) -> list[str]:
+    """Return what is wrong with the addresses; whose they are is checked where all services are known."""
+    problems = []
+    taken: dict[tuple[str, ...] | None, str] = {}
+    for text in texts if isinstance(texts, list) else ():
+        try:
+            address = Address.parse(text)
+        except ValueError as err:
+            problems.append(f"{told(conf, 'listen', text)}: {err}")
+            continue
+        if names and address.service is not None and address.service not in names:
+            hint = did_you_mean(address.service, names) or f"; there is: {', '.join(names)}"
+            problems.append(f"{told(conf, 'listen', text)}: no service is named {shown(address.service)}{hint}")
+        if address.identity in taken:
+            problems.append(f"{told(conf, 'listen', text)}: the same address as {shown(taken[address.identity])}")
+        if address.identity is not None:
+            taken[address.identity] = text
+    return problems

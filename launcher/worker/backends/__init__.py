@@ -1,0 +1,114 @@
+"""The concurrency backends, each behind one small protocol.
+
+A process uses one backend for its life.  `service/` is written against this protocol only, so the
+same service runs on every backend; a backend's own library is imported when it is selected, never
+before.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
+
+from launcher.errors import ConfigError
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterable
+
+NAMES = ("eventlet",)
+DEFAULT = "eventlet"
+
+
+class Task(Protocol):
+    """A running call.  Asked to wait for itself or to kill itself, it returns at once."""
+
+    @property
+    def ident(self) -> int:
+        """What `threading.get_ident()` says inside the call."""
+
+    def wait(self) -> None:
+        """Return when the call has ended, however it ended."""
+
+    def kill(self) -> None:
+        """End the call now where the backend can; else let it run out."""
+
+
+class Event(Protocol):
+    """A flag that tasks wait for.  Once set it stays set."""
+
+    def set(self) -> None:
+        """Wake all who wait, now and later."""
+
+    def is_set(self) -> bool:
+        """Whether `set` was called."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until set, at most `timeout` seconds; return whether it is set."""
+
+
+class Server(Protocol):
+    """A WSGI server on listening sockets that somebody else has bound and that are its own now."""
+
+    def drain(self) -> None:
+        """Accept what is queued, close the listeners, tell clients `Connection: close`."""
+
+    def wait(self) -> None:
+        """Return when `drain` was called and no connection is open."""
+
+
+class Backend(Protocol):
+    """What a service needs of the concurrency library below it."""
+
+    name: str
+
+    def patch(self) -> None:
+        """Prepare the process before the application is imported."""
+
+    def after_fork(self) -> None:
+        """Make the library usable in a forked child.  Call it first, and where the program's main code runs."""
+
+    def spawn(self, call: Callable[..., object], /, *args: Any, **kwargs: Any) -> Task:
+        """Run a call beside the caller.  An exception in it is logged with its traceback."""
+
+    def guard(self, call: Callable[..., object], /, *args: Any, **kwargs: Any) -> None:
+        """Run a call here and now.  What it raises is logged with its traceback and goes no further; a kill does."""
+
+    def event(self) -> Event:
+        """Make a new event that is not set."""
+
+    def sleep(self, seconds: float) -> None:
+        """Suspend the calling task."""
+
+    def wait_readable(self, fd: int) -> None:
+        """Suspend the calling task until `fd` is readable or at its end.  Wakes by the descriptor, not by a timer."""
+
+    def serve(self, app: Any, listeners: Iterable[socket.socket], *, keepalive_timeout: float) -> Server:
+        """Serve a WSGI application until drained; idle connections are closed after `keepalive_timeout` seconds.
+
+        The listeners are taken over: the caller's objects are closed when this returns.
+        """
+
+
+_selected: Backend | None = None
+
+
+def select(name: str) -> Backend:
+    """Choose this process's backend.
+
+    Raises `ConfigError` if the name is unknown or another backend is in use already.
+    """
+    global _selected  # noqa: PLW0603 - one backend a process is the rule this module keeps
+    if name not in NAMES:
+        raise ConfigError(f"backend = {name}: unknown backend; use one of: {', '.join(NAMES)}")
+    if _selected is None:
+        backend: Backend = import_module(f"{__name__}.{name}").BACKEND
+        _selected = backend
+    elif _selected.name != name:
+        raise ConfigError(f"backend = {name}: this process already runs on the {_selected.name} backend")
+    return _selected
+
+
+def current() -> Backend:
+    """Return the backend in use; the default one is selected by the first who asks."""
+    return _selected or select(DEFAULT)

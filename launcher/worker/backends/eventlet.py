@@ -1,0 +1,185 @@
+"""Green threads by eventlet: the backend that OpenStack's services are written for.
+
+It exists because those services patch the standard library and expect a hub.  Nothing outside
+`worker/backends/` names eventlet, so this file and `eventlet_wsgi` are all that a move away from
+it has to replace.
+
+Guarantees: what a task raises is logged and never reaches the hub, where a SystemExit would end the
+process at a random place; a killed task lets its waiters go, even if it never began; a forked child
+shares no epoll instance with its parent.
+
+Assumptions: one native thread.  A task runs until it waits, so code without a wait in it is atomic.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from launcher.errors import ConfigError
+
+with warnings.catch_warnings():
+    # `launcher check` says it once; said by every worker it would only drown the log.
+    warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
+    import eventlet
+    from eventlet import hubs
+    from greenlet import GreenletExit, getcurrent
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterable
+
+    from launcher.worker.backends import Backend, Event, Server, Task
+
+logger = logging.getLogger("launcher.service")
+
+ASYNCIO_HUB = "eventlet.hubs.asyncio"
+
+
+class EventletEvent:
+    """A flag that tasks wait for.  Once set it stays set."""
+
+    def __init__(self) -> None:
+        self._event = eventlet.Event()
+
+    def set(self) -> None:
+        """Wake all who wait, now and later."""
+        if not self._event.ready():
+            self._event.send(True)
+
+    def is_set(self) -> bool:
+        """Whether `set` was called."""
+        return bool(self._event.ready())
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until set, at most `timeout` seconds; return whether it is set."""
+        self._event.wait(timeout)
+        return self.is_set()
+
+
+class EventletTask:
+    """A call in a green thread of its own."""
+
+    def __init__(self, call: Callable[..., object], /, *args: Any, **kwargs: Any) -> None:
+        self._ended = EventletEvent()
+        self._thread = eventlet.spawn(_guard, call, args, kwargs)
+        self._thread.link(self._end)
+
+    def _end(self, _thread: object) -> None:
+        self._ended.set()
+
+    @property
+    def ident(self) -> int:
+        """What `threading.get_ident()` says inside the call."""
+        return id(self._thread)
+
+    def wait(self) -> None:
+        """Return when the call has ended, however it ended; at once for the call itself."""
+        # Not GreenThread.wait(): it raises the other's GreenletExit, which looks like our own.
+        if getcurrent() is not self._thread:
+            self._ended.wait()
+
+    def kill(self) -> None:
+        """Raise GreenletExit in the call where it waits; the call itself is left to run out."""
+        if getcurrent() is not self._thread:
+            eventlet.kill(self._thread)
+
+
+class EventletBackend:
+    """What a service needs of eventlet; see `launcher.worker.backends.Backend`."""
+
+    name = "eventlet"
+
+    def patch(self) -> None:
+        """Patch the standard library, and import what every forked worker can then share.
+
+        Raises `ConfigError` for a hub that cannot be forked.
+        """
+        _refuse_asyncio(os.environ.get("EVENTLET_HUB", ""), "EVENTLET_HUB")
+        eventlet.monkey_patch()
+        import launcher.worker.backends.eventlet_wsgi  # noqa: F401 - not before the patching
+
+    def after_fork(self) -> None:
+        """Give this child a hub of its own (oslo.service calls `use_hub()` for it) and no thread pool.
+
+        Raises `ConfigError` for a hub that cannot be forked.
+        """
+        inherited = hubs.get_hub()
+        kind = type(inherited)
+        _refuse_asyncio(kind.__module__, "eventlet.hubs.use_hub()")
+        _abandon(inherited)
+        _forget_thread_pool()
+        hubs.use_hub(f"{kind.__module__}:{kind.__qualname__}")
+
+    def spawn(self, call: Callable[..., object], /, *args: Any, **kwargs: Any) -> Task:
+        """Run a call beside the caller.  An exception in it is logged with its traceback."""
+        return EventletTask(call, *args, **kwargs)
+
+    def guard(self, call: Callable[..., object], /, *args: Any, **kwargs: Any) -> None:
+        """Run a call here and now.  What it raises is logged with its traceback and goes no further; a kill does."""
+        _guard(call, args, kwargs)
+
+    def event(self) -> Event:
+        """Make a new event that is not set."""
+        return EventletEvent()
+
+    def sleep(self, seconds: float) -> None:
+        """Suspend the calling task."""
+        eventlet.sleep(seconds)
+
+    def wait_readable(self, fd: int) -> None:
+        """Suspend the calling task until `fd` is readable or at its end.  One task at a time for a descriptor."""
+        hubs.trampoline(fd, read=True)
+
+    def serve(self, app: Any, listeners: Iterable[socket.socket], *, keepalive_timeout: float) -> Server:
+        """Serve a WSGI application on listeners that are taken over; see `eventlet_wsgi`."""
+        from launcher.worker.backends.eventlet_wsgi import EventletServer
+
+        return EventletServer(app, listeners, keepalive_timeout=keepalive_timeout)
+
+
+def _guard(call: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Run a call; log whatever it raises, but let a kill pass."""
+    try:
+        call(*args, **kwargs)
+    except GreenletExit:
+        raise
+    except BaseException:  # a border: eventlet.Timeout and SystemExit are no Exception
+        logger.exception("%s failed", getattr(call, "__qualname__", None) or repr(call))
+
+
+def _refuse_asyncio(hub: str, source: str) -> None:
+    if hub.partition(":")[0] in {"asyncio", ASYNCIO_HUB}:
+        raise ConfigError(f"{source} = {hub}: eventlet's asyncio hub does not survive fork(); unset it or use epolls")
+
+
+def _abandon(hub: Any) -> None:
+    """Close this process's descriptor of an inherited hub's epoll instance.
+
+    fork() shares the instance itself: a change made here would change what the parent waits for.
+    So no listener of it may be unregistered, not even when its green thread is collected.
+    """
+    waiting = [listener for bucket in hub.listeners.values() for listener in bucket.values()]
+    waiting += [one for bucket in hub.secondaries.values() for several in bucket.values() for one in several]
+    for listener in waiting:
+        listener.spent = True  # `hub.remove()` leaves a spent one alone
+    close = getattr(getattr(hub, "poll", None), "close", None)
+    if close is not None:  # poll() and select() have no descriptor
+        close()
+
+
+def _forget_thread_pool() -> None:
+    """Let tpool begin anew: its threads stayed in the parent, so `tpool.killall()` would join them for ever."""
+    tpool: Any = sys.modules.get("eventlet.tpool")
+    if tpool is None or not tpool._setup_already:  # noqa: SLF001 - eventlet has no call for it
+        return
+    for end in (tpool._rsock, tpool._wsock):  # noqa: SLF001
+        end.close()
+    tpool._threads.clear()  # noqa: SLF001
+    vars(tpool).update(_setup_already=False, _coro=None, _rsock=None, _wsock=None, _reqq=None, _rspq=None)
+
+
+BACKEND: Backend = EventletBackend()

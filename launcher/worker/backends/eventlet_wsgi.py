@@ -1,0 +1,319 @@
+"""A WSGI server whose stop loses no request.
+
+eventlet.wsgi parses and writes the HTTP; accepting and stopping are ours, because its `server()`
+shuts idle connections under the client's next request, drops what is queued on the listener, and
+accepts clients that it then lets wait.
+
+Guarantees: a client is accepted only when it can be served at once.  `drain()` serves everything
+that the kernel had queued when it was called.  A connection that is reused is closed only after a
+response that said so, or when nothing came on it for `keepalive_timeout` seconds.  A response is
+not torn up by a reset because the client's input was left unread.
+
+Assumptions: no green thread switches between `accept()` and the start of the connection's task, so
+an acceptor is never killed with a client in hand.  Other processes accept on the same sockets.
+
+Logs: `launcher.wsgi` has what failed; `launcher.access` a line for each request, if its own level
+was set to INFO or lower.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import eventlet
+from eventlet import greenio, hubs, patcher, wsgi
+from eventlet.corolocal import local
+
+from launcher.worker.backends.eventlet import EventletEvent, EventletTask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from socket import socket
+
+_socket = patcher.original("socket")
+logger = logging.getLogger("launcher.wsgi")
+access_logger = logging.getLogger("launcher.access")
+
+CAPACITY = 1000
+"""Connections at a time; further clients wait in the kernel's queue, where another worker may take them."""
+LINGER = 2.0
+"""Seconds to read what a client still sends after its last response."""
+BACK_OFF = 0.1
+"""Seconds before the next attempt when the system has no descriptor for another client."""
+# accept(2): a client that gave up, and network errors that were pending on its connection.
+CLIENT_GONE = {
+    *(errno.ECONNABORTED, errno.EINTR, errno.EPROTO, errno.ENOPROTOOPT, errno.EPERM, errno.EOPNOTSUPP),
+    *(errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENONET),
+}
+
+_serving = local()
+
+
+class AccessLine(str):
+    """A formatted line of the access log, told by its type from the tracebacks on the same channel."""
+
+    __slots__ = ()
+
+
+class AccessFormat(str):
+    """The format of the access log."""
+
+    __slots__ = ()
+
+    def __mod__(self, values: Mapping[str, Any]) -> AccessLine:
+        """Fill it in; control characters that a client sent are escaped."""
+        request = values["request_line"].encode("unicode_escape").decode("ascii")
+        return AccessLine(super().__mod__({**values, "request_line": request}))
+
+
+ACCESS_FORMAT = AccessFormat('%(client_ip)s "%(request_line)s" %(status_code)s %(body_length)s %(wall_seconds).6f')
+
+
+class Log:
+    """What eventlet.wsgi logs to: it has one channel for access lines and for the application's tracebacks."""
+
+    def info(self, message: str) -> None:
+        """Take an access line, or a traceback while its exception is being handled."""
+        if isinstance(message, AccessLine):
+            access_logger.info("%s", message)
+        elif _serving.protocol.connection.gone:
+            logger.debug("the client of %r went away", _serving.protocol.requestline)
+        else:
+            logger.error("%r failed", _serving.protocol.requestline, exc_info=True)  # noqa: LOG014 - called in an except block
+
+    def error(self, message: str) -> None:
+        """Take a complaint about a client's input."""
+        logger.warning("%s", message)
+
+    def debug(self, message: str) -> None:
+        """Take a detail."""
+        logger.debug("%s", message)
+
+
+class Client(greenio.GreenSocket):  # type: ignore[misc]
+    """A client's socket that knows when an error was the network's, not the application's."""
+
+    gone = False
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        """Send, and note that the client is gone if that fails."""
+        try:
+            return int(super().send(data, flags))
+        except OSError:
+            self.gone = True
+            raise
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        """Receive, and note that the client is gone if that fails."""
+        try:
+            return int(super().recv_into(buffer, nbytes, flags))
+        except OSError:
+            self.gone = True
+            raise
+
+
+class Protocol(wsgi.HttpProtocol):  # type: ignore[misc]
+    """One connection's HTTP."""
+
+    server_version = "launcher"
+    sys_version = ""
+    default_request_version = "HTTP/1.0"  # what is no HTTP gets a 400 with a status line, not a bare page
+    _close = True
+    _undecided = False
+
+    @property
+    def close_connection(self) -> bool:
+        """Whether this connection ends after the response.
+
+        While a response's headers are unwritten a drain makes it end; once they are out they are a
+        promise that a drain does not break.
+        """
+        return self._close or (self._undecided and self.server.draining)
+
+    @close_connection.setter
+    def close_connection(self, close: bool) -> None:
+        self._close = bool(close)
+        self._undecided = False
+
+    def handle_one_response(self) -> None:
+        """Run the application for the request that was read."""
+        _serving.protocol = self
+        self._undecided = True
+        super().handle_one_response()
+
+    def get_environ(self) -> dict[str, Any]:
+        """Make the WSGI environment, with the protocol that the client speaks."""
+        environ: dict[str, Any] = super().get_environ()
+        environ["SERVER_PROTOCOL"] = self.request_version
+        return environ
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the standard library's name
+        """Log what the parser objects to; the standard library would print it."""
+        logger.debug(format, *args)
+
+    def finish(self) -> None:
+        """Close so that the client gets all of the last response."""
+        with suppress(OSError):
+            self.wfile.flush()
+            unread = self._has_unread_input()
+            self.connection.shutdown(_socket.SHUT_WR)
+            if unread:
+                self._linger()
+        for file in (self.wfile, self.rfile):
+            with suppress(OSError):
+                file.close()
+        self.connection.close()
+
+    def _has_unread_input(self) -> bool:
+        body = getattr(self, "environ", {}).get("eventlet.input")
+        if body is not None:
+            if body.chunked_input and body.chunk_length != 0:
+                return True
+            if not body.chunked_input and body.position < body.content_length:
+                return True
+        self.connection.setblocking(False)
+        return bool(self.rfile.peek(1))
+
+    def _linger(self) -> None:
+        # close() with unread input makes the kernel send a reset, which can overtake the response.
+        deadline = monotonic() + LINGER
+        while (left := deadline - monotonic()) > 0:
+            self.connection.settimeout(left)
+            if not self.connection.recv(65536):
+                return
+
+
+class Http(wsgi.Server):  # type: ignore[misc]
+    """What all connections of a server have in common."""
+
+    def __init__(self, app: Any, listener: socket, keepalive_timeout: float) -> None:
+        super().__init__(
+            listener,
+            listener.getsockname(),
+            app,
+            log=Log(),
+            environ={"wsgi.multiprocess": True},
+            protocol=Protocol,
+            keepalive=keepalive_timeout,
+            log_format=ACCESS_FORMAT,
+            log_x_forwarded_for=False,
+            debug=False,
+        )
+        self.draining = False
+        self.log_output = access_logger.level != logging.NOTSET and access_logger.isEnabledFor(logging.INFO)
+
+
+class EventletServer:
+    """A WSGI server on listening sockets that somebody else has bound and that are its own now.
+
+    `keepalive_timeout` are the seconds that a connection may be idle, before its first request too.
+    `capacity` is the number of connections at a time.
+    Raises `ValueError` without listeners, or for a timeout that is not positive.
+    """
+
+    def __init__(
+        self, app: Any, listeners: Iterable[socket], *, keepalive_timeout: float, capacity: int = CAPACITY
+    ) -> None:
+        if keepalive_timeout <= 0:
+            raise ValueError(f"keepalive_timeout = {keepalive_timeout}: must be positive")
+        self._listeners = [_adopt(listener) for listener in listeners]
+        if not self._listeners:
+            raise ValueError("no listeners")
+        self._http = Http(app, self._listeners[0], keepalive_timeout)
+        self._capacity = eventlet.Semaphore(capacity)
+        self._open = 0
+        self._short_of_descriptors = False
+        self._done = EventletEvent()
+        self._acceptors = [EventletTask(self._accept_clients, listener) for listener in self._listeners]
+
+    def drain(self) -> None:
+        """Accept what is queued, close the listeners, tell clients `Connection: close`.  A second call does nothing."""
+        if self._http.draining:
+            return
+        self._http.draining = True
+        for acceptor in self._acceptors:
+            acceptor.kill()
+        for listener in self._listeners:
+            self._accept_queued(listener)
+            listener.close()
+        self._acceptors.clear()
+        self._check_done()
+
+    def wait(self) -> None:
+        """Return when `drain` was called and no connection is open."""
+        self._done.wait()
+
+    def _accept_clients(self, listener: socket) -> None:
+        """Accept for ever, one client a wake-up: what a busy worker leaves, an idle one takes."""
+        while True:
+            self._capacity.acquire()
+            client = None
+            try:
+                hubs.trampoline(listener, read=True)
+                client = self._take(listener)
+            finally:
+                if client is None:
+                    self._capacity.release()
+            if client is not None:
+                self._begin(*client)
+
+    def _accept_queued(self, listener: socket) -> None:
+        """Accept until the queue is empty, beyond capacity too: nobody else may be left to do it."""
+        while (client := self._take(listener)) is not None:
+            self._begin(*client)
+
+    def _take(self, listener: socket) -> tuple[socket, Any] | None:
+        """Return the next client, or None if none is queued (another worker was faster)."""
+        while True:
+            try:
+                client = listener.accept()
+            except BlockingIOError:
+                return None
+            except OSError as error:
+                if error.errno not in CLIENT_GONE:
+                    self._back_off(error)
+            else:
+                self._short_of_descriptors = False
+                return client
+
+    def _back_off(self, error: OSError) -> None:
+        if not self._short_of_descriptors:
+            logger.warning("cannot accept: %s; clients wait in the queue until it can", error.strerror)
+        self._short_of_descriptors = True
+        eventlet.sleep(BACK_OFF)
+
+    def _begin(self, client: socket, address: Any) -> None:
+        hubs.notify_opened(client.fileno())
+        self._open += 1
+        EventletTask(self._converse, Client(client), address)
+
+    def _converse(self, client: Client, address: Any) -> None:
+        """Serve one connection from its first request to its end."""
+        try:
+            self._http.process_request([address, client, wsgi.STATE_REQUEST])
+        except OSError as error:
+            if not client.gone:
+                raise
+            logger.debug("connection of %r lost: %s", address, error)
+        finally:
+            client.close()
+            self._open -= 1
+            self._capacity.release()  # one too many for a client accepted by drain(), when nobody counts any more
+            self._check_done()
+
+    def _check_done(self) -> None:
+        if not self._acceptors and self._open == 0:
+            self._done.set()
+
+
+def _adopt(listener: socket) -> socket:
+    """Take a listener over as an unpatched, non-blocking socket, whatever the caller's socket class."""
+    own: socket = _socket.socket(fileno=listener.detach())
+    own.setblocking(False)
+    if own.family != _socket.AF_UNIX:
+        own.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)  # accepted sockets inherit it
+    return own

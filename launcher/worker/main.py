@@ -1,0 +1,155 @@
+"""What a worker does from its fork to its end: run one service, listen to its supervisor.
+
+Guarantees: a TERM before the service starts ends the worker at once, and one from then on stops it
+gracefully, once however often it comes; signals and the lifeline wake the worker by a descriptor, never
+by a timer; no worker goes on without its supervisor, not even one that is stuck in a loop.
+"""
+
+from __future__ import annotations
+
+import _signal
+import faulthandler
+import logging
+import os
+import random
+import socket
+import sys
+import traceback
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from launcher.errors import LauncherError
+from launcher.service import readiness
+from launcher.service.services import Launcher
+from launcher.supervisor.notices import Ready, announce
+from launcher.supervisor.signals import SignalInbox, name_of
+from launcher.worker import backends
+from launcher.worker.parent import die_with, is_child_of, wait_for_end
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from launcher.supervisor.settings import Policy
+    from launcher.supervisor.spawn import Ties
+
+OURS = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGHUP, _signal.SIGUSR2)
+FORWARDED = (_signal.SIGUSR1, _signal.SIGWINCH)  # an application that has no use for them must not die of them
+logger = logging.getLogger("launcher.worker")
+
+
+def run(make: Callable[[], Any], conf: Any, policy: Policy, ties: Ties, fds: Sequence[int]) -> int:
+    """Run the service that `make` makes on the listening sockets `fds`, taken over; return the exit code."""
+    backends.current().after_fork()
+    reseed()
+    faulthandler.enable()  # ABRT shows where it hangs
+    if not die_with(ties.supervisor, _signal.SIGTERM):
+        return 1
+    listeners = tuple(socket.socket(fileno=fd) for fd in fds)
+    try:
+        return Worker(conf, policy, ties).run(make, listeners)
+    except LauncherError as error:
+        for line in str(error).splitlines():
+            print(f"launcher: error: {line}", file=sys.stderr)
+        return error.exit_code
+
+
+def obey_signals(inbox: SignalInbox, obey: Callable[[int], object]) -> None:
+    """Call `obey` for every signal that arrives; sleeps on a descriptor meanwhile."""
+    while True:
+        backends.current().wait_readable(inbox.fd)
+        for signum in inbox.take():
+            obey(signum)
+
+
+def reseed() -> None:
+    """Give this process random numbers of its own: forked ones would all draw the same."""
+    random.seed()
+    if (numpy_random := sys.modules.get("numpy.random")) is not None:
+        numpy_random.seed()
+
+
+class Worker:
+    """One service in one process.
+
+    Parameters: the application's configuration, how patient the supervisor is, and the ties to it.
+    """
+
+    def __init__(self, conf: Any, policy: Policy, ties: Ties) -> None:
+        self._backend = backends.current()
+        self._conf = conf
+        self._patience = policy.graceful_shutdown_timeout
+        self._ties = ties
+        self._launcher = Launcher(conf)
+        self._stop = self._backend.event()
+        self._orphaned = False
+        self._inbox = SignalInbox(OURS)
+        _signal.signal(_signal.SIGTERM, self._on_term)
+        for signum in FORWARDED:
+            if _signal.getsignal(signum) == _signal.SIG_DFL:
+                _signal.signal(signum, _nothing)
+
+    def run(self, make: Callable[[], Any], listeners: tuple[socket.socket, ...]) -> int:
+        """Start the service, serve until told to stop, stop it; return the exit code."""
+        self._backend.spawn(obey_signals, self._inbox, self._obey)
+        self._backend.spawn(self._watch_supervisor)
+        service = make()
+        if listeners:
+            service.listeners = listeners
+        readiness.on_ready(lambda: announce(self._ties.notice_fd, Ready(os.getpid())))
+        self._launcher.launch_service(service)
+        if not getattr(service, "announces_ready", False):
+            readiness.ready()
+        self._stop.wait()
+        self._launcher.stop()
+        self._launcher.wait()
+        return int(self._orphaned)
+
+    # Tasks beside the service
+
+    def _obey(self, signum: int) -> None:
+        match signum:
+            case _signal.SIGTERM:
+                self._stop.set()
+            case _signal.SIGHUP:
+                self._backend.spawn(self._reset)
+            case _signal.SIGUSR2:
+                self._backend.guard(self._dump_stacks)
+            case _:  # the supervisor speaks for the terminal
+                logger.debug("%s is for the supervisor", name_of(signum))
+
+    def _reset(self) -> None:
+        """`reload_method = reset`: the same process takes up the new configuration (oslo.service: mutate)."""
+        if hasattr(self._conf, "mutate_config_files"):
+            self._conf.mutate_config_files()
+        self._launcher.services.reset()
+
+    def _watch_supervisor(self) -> None:
+        wait_for_end(self._backend, self._ties.lifeline_fd)
+        logger.warning("the supervisor is gone, stopping")
+        self._end_soon()
+        self._stop.set()
+
+    def _dump_stacks(self) -> None:
+        lines = [f"stacks of worker {os.getpid()}:\n"]
+        for title, frame in self._backend.stacks():
+            lines += [f"{title}:\n", *traceback.format_stack(frame)]
+        sys.stderr.write("".join(lines))
+        sys.stderr.flush()
+
+    # In the signal handler, so also where the service never yields
+
+    def _on_term(self, signum: int, frame: object) -> None:
+        self._inbox.record(signum, frame)
+        if not is_child_of(self._ties.supervisor):
+            self._end_soon()
+
+    def _end_soon(self) -> None:
+        """Nobody is left to kill us when the grace is over: let the kernel do it, by SIGALRM's default."""
+        self._orphaned = True
+        if self._patience < inf:
+            _signal.signal(_signal.SIGALRM, _signal.SIG_DFL)
+            _signal.setitimer(_signal.ITIMER_REAL, max(self._patience, 0.001))
+
+
+def _nothing(*_: object) -> None:
+    """A handler instead of SIG_IGN, which programs that the service starts would inherit."""

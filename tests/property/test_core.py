@@ -1,0 +1,340 @@
+"""The core against a scripted operating system and a clock that only moves when told to.
+
+Each rule is something that can happen to a supervisor.  After each, `perform` does what the core asks
+for as the OS layer would; the asserts there and the invariants are the rules that design.md promises.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from signal import Signals
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from launcher.supervisor.core import Core
+from launcher.supervisor.settings import Policy, ServiceSpec
+from launcher.supervisor.state import LIVE, CloseListeners, Finish, Kill, Prepare, Spawn, Stage, Tell
+
+POLICY = Policy(
+    graceful_shutdown_timeout=3,
+    abort_timeout=0.5,
+    drain_delay=1,
+    startup_timeout=5,
+    backoff_min=0.5,
+    backoff_max=4,
+    crash_loop_threshold=6,
+    crash_loop_window=6,
+)
+# Longest way from a stop to the end: drain, grace, dump, and a mold that hangs as long.
+STOP_BOUND = POLICY.drain_delay + POLICY.startup_timeout + POLICY.graceful_shutdown_timeout + 2 * POLICY.abort_timeout
+NAMES = ("api", "scheduler")
+SPECS = st.dictionaries(st.sampled_from(NAMES), st.integers(1, 3), min_size=1)
+
+
+class World(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.now, self.next_pid = 100.0, 1000
+        self.alive: set[int] = set()
+        self.molds: dict[int, int] = {}  # pid: generation
+        self.specs: dict[int, dict[str, int]] = {}  # what each generation says
+        self.asked: list[Spawn] = []  # Spawns that are not answered yet
+        self.termed: dict[int, float] = {}
+        self.aborted: dict[int, float] = {}
+        self.killed: set[int] = set()
+        self.served: set[int] = set()  # workers that were ever ready
+        self.finish: list[Finish] = []
+        self.told: list[str] = []
+        self.stopped_at: float | None = None
+        self.listeners_open = True
+        self.core = Core(POLICY)
+
+    @initialize(services=SPECS)
+    def starts(self, services: dict[str, int]) -> None:
+        self.perform()
+        self.load(services)
+
+    # The operating system
+
+    def fork(self) -> int:
+        self.next_pid += 1
+        self.alive.add(self.next_pid)
+        return self.next_pid
+
+    def perform(self) -> None:
+        for _ in range(500):
+            action = self.core.next_action(self.now)
+            if action is None:
+                return
+            assert not self.finish, f"{action} after Finish"
+            match action:
+                case Prepare(generation):
+                    assert not self.core.stopping, "prepares while stopping"
+                    pid = self.fork()
+                    self.molds[pid] = generation
+                    self.core.prepare_started(generation, pid, self.now)
+                case Spawn():
+                    assert not self.core.stopping, "spawns while stopping"
+                    assert self.core.generations[action.generation].prepared, "spawns from nothing"
+                    self.asked.append(action)
+                case Kill():
+                    self.check_kill(action)
+                case CloseListeners():
+                    assert self.listeners_open
+                    assert self.core.stopping
+                    self.listeners_open = False
+                case Tell(_, text):
+                    self.told.append(text)
+                case Finish():
+                    assert not self.alive - self.unheard(), "finished with children left"
+                    self.finish.append(action)
+        raise AssertionError("the core never settles")
+
+    def unheard(self) -> set[int]:
+        """Children that the core cannot know of yet."""
+        return self.alive - self.core.children.keys()
+
+    def check_kill(self, kill: Kill) -> None:
+        pid = kill.pid
+        assert pid in self.alive, "signals a process that is gone"
+        match kill.signum:
+            case Signals.SIGTERM:
+                assert pid not in self.termed, "TERM twice"
+                self.check_replaced(pid)
+                self.termed[pid] = self.now
+            case Signals.SIGABRT:
+                assert pid not in self.aborted, "ABRT twice"
+                if pid in self.termed:
+                    assert self.now >= self.termed[pid] + POLICY.graceful_shutdown_timeout, "ABRT before the grace is over"
+                self.aborted[pid] = self.now
+            case Signals.SIGKILL:
+                assert pid not in self.killed, "KILL twice"
+                assert pid in self.termed or pid in self.aborted, "KILL out of the blue"
+                if pid in self.aborted and not self.core._at_once:  # noqa: SLF001
+                    assert self.now >= self.aborted[pid] + POLICY.abort_timeout, "KILL before the stacks were written"
+                self.killed.add(pid)
+            case other:
+                raise AssertionError(f"unexpected signal {other}")
+
+    def check_replaced(self, pid: int) -> None:
+        child = self.core.children[pid]
+        service = child.slot.service
+        if pid in self.served and service and not self.core.stopping and child.slot.index < service.target:
+            assert child.slot.serving(), "a serving worker is stopped before its replacement is ready"
+
+    def dies(self, pid: int, status: int) -> None:
+        self.alive.discard(pid)
+        generation = self.molds.pop(pid, None)
+        self.asked = [spawn for spawn in self.asked if spawn.generation != generation]
+        self.core.exited(pid, status, self.now)
+        self.perform()
+
+    def loading(self) -> list[int]:
+        known = self.core.children
+        return [pid for pid in self.molds if pid in known and known[pid].stage is Stage.STARTING]
+
+    def load(self, services: dict[str, int]) -> None:
+        """The newest mold has read the configuration."""
+        pid = max(self.loading())
+        generation = self.molds[pid]
+        wanted = self.specs.setdefault(generation, services)
+        specs = [ServiceSpec(name, workers) for name, workers in wanted.items()]
+        self.core.prepared(generation, specs, POLICY, self.now)
+        self.perform()
+
+    def workers(self, *stages: Stage) -> list[int]:
+        return sorted(c.pid for c in self.core.children.values() if c.slot.service and (not stages or c.stage in stages))
+
+    # What can happen
+
+    @precondition(lambda self: self.loading())
+    @rule(services=SPECS)
+    def mold_loads(self, services: dict[str, int]) -> None:
+        self.load(services)
+
+    @precondition(lambda self: self.loading())
+    @rule(code=st.sampled_from([1, 78, -9]))
+    def mold_refuses(self, code: int) -> None:
+        pid = max(self.loading())
+        first = not self.core.services
+        serving = self.workers(Stage.READY)
+        self.core.prepare_failed(self.molds[pid], code, "no such module", self.now)
+        self.perform()
+        if not first:
+            assert self.core.stopping or self.workers(Stage.READY) == serving, "a refused reload touched workers"
+        self.dies(pid, code)
+
+    @precondition(lambda self: self.asked)
+    @rule(data=st.data(), count=st.integers(1, 4))
+    def forks(self, data: st.DataObject, count: int) -> None:
+        for _ in range(min(count, len(self.asked))):
+            spawn = self.asked.pop(data.draw(st.integers(0, len(self.asked) - 1)))
+            self.core.spawned(spawn.serial, self.fork(), self.now)
+            self.perform()
+
+    @precondition(lambda self: self.asked)
+    @rule()
+    def fork_fails(self) -> None:
+        self.core.spawn_failed(self.asked.pop(0).serial, "EAGAIN", self.now)
+        self.perform()
+
+    @precondition(lambda self: self.workers(Stage.STARTING))
+    @rule(data=st.data(), count=st.integers(1, 4))
+    def get_ready(self, data: st.DataObject, count: int) -> None:
+        for _ in range(count):
+            if starting := self.workers(Stage.STARTING):
+                pid = data.draw(st.sampled_from(starting))
+                self.served.add(pid)
+                self.core.ready(pid, self.now)
+                self.perform()
+
+    @precondition(lambda self: self.workers())
+    @rule(data=st.data(), status=st.sampled_from([0, 1, 78, -9, -11]))
+    def worker_dies(self, data: st.DataObject, status: int) -> None:
+        self.dies(data.draw(st.sampled_from(self.workers())), status)
+
+    @precondition(lambda self: self.workers(Stage.STOPPING, Stage.ABORTED, Stage.KILLED))
+    @rule()
+    def all_that_were_asked_end(self) -> None:
+        for pid in self.workers(Stage.STOPPING, Stage.ABORTED, Stage.KILLED):
+            self.dies(pid, 0 if pid not in self.killed else -9)
+
+    @precondition(lambda self: self.molds)
+    @rule(data=st.data())
+    def mold_dies(self, data: st.DataObject) -> None:
+        pid = data.draw(st.sampled_from(sorted(self.molds)))
+        before = self.workers(Stage.READY)
+        generation = self.molds[pid]
+        lost = [spawn for spawn in self.asked if spawn.generation == generation]
+        self.dies(pid, -9)
+        if not self.core.stopping:
+            assert self.workers(Stage.READY) == before, "a lost mold touched workers"
+        for spawn in lost[: not self.finish]:  # it had forked before it died, and the news comes late
+            self.core.spawned(spawn.serial, self.fork(), self.now)
+            self.perform()
+
+    @rule(pid=st.integers(2, 900), status=st.integers(-9, 9))
+    def orphan_dies(self, pid: int, status: int) -> None:
+        before = self.state()
+        self.core.exited(pid, status, self.now)
+        self.core.ready(pid, self.now)
+        assert self.state() == before, "an orphan changed the state"
+
+    @rule(name=st.sampled_from(NAMES), count=st.integers(0, 4))
+    def scale(self, name: str, count: int) -> None:
+        if name in self.core.services:
+            self.core.scale(name, count)
+            self.perform()
+
+    @rule()
+    def reload(self) -> None:
+        serving = self.workers(Stage.READY)
+        self.core.reload()
+        self.perform()
+        assert self.workers(Stage.READY) == serving, "a reload stopped a worker at once"
+
+    @precondition(lambda self: not self.core.stopping)
+    @rule(sure=st.integers(0, 9))
+    def stop(self, sure: int) -> None:
+        if sure == 0:  # rare, or every run would be over soon
+            self.request_stop()
+
+    @precondition(lambda self: self.core.stopping)
+    @rule()
+    def stop_at_once(self) -> None:
+        self.core.stop_at_once(self.now)
+        self.perform()
+
+    def request_stop(self) -> None:
+        self.core.stop(self.now)
+        self.perform()
+
+    @rule(seconds=st.sampled_from([0.0, 0.1, 1.0, 5.0, 30.0]))
+    def time_passes(self, seconds: float) -> None:
+        end = self.now + seconds
+        self.reap_killed()
+        while (due := self.core.deadline()) <= end:
+            before = self.state()
+            self.now = max(self.now, due)
+            self.perform()
+            assert self.state() != before, "nothing to do at the deadline: a busy loop"
+            self.reap_killed()
+        self.now = end
+
+    def reap_killed(self) -> None:
+        for pid in sorted(self.killed & self.alive):  # the kernel keeps its promise
+            self.dies(pid, -9)
+
+    def state(self) -> object:
+        core = self.core
+        slots = [slot for service in core.services.values() for slot in service.slots]
+        slots += [record.slot for record in core.generations.values()]
+        return (
+            [(c.pid, c.stage, c.deadline) for c in core.children.values()],
+            [(s.index, s.pending, s.failures, s.not_before, s.throttled, s.pending_until) for s in slots],
+            [(s.target, s.version, s.ready, s.failures, s.turn and s.turn.index, len(s.queue)) for s in core.services.values()],
+            [(number, record.prepared) for number, record in core.generations.items()],
+            (core.stopping, core.terminating, core.finished, core.requested, list(core._tells)),  # noqa: SLF001
+        )
+
+    # What always holds
+
+    @invariant()
+    def agrees_with_the_os(self) -> None:
+        assert self.core.children.keys() == self.alive
+
+    @invariant()
+    def never_too_many(self) -> None:
+        for service in self.core.services.values():
+            slots = service.slots[: service.target]
+            live = sum(len(slot.live()) + isinstance(slot.pending, Spawn) for slot in slots)
+            assert live <= service.target + 1, f"{service.name}: more than one surplus worker"
+
+    @invariant()
+    def counts_are_right(self) -> None:
+        for service in self.core.services.values():
+            ready = sum(c.stage is Stage.READY for slot in service.slots for c in slot.children)
+            assert service.ready == ready
+
+    @invariant()
+    def nobody_overstays(self) -> None:
+        for child in self.core.children.values():
+            assert child.deadline >= self.now or child.stage is Stage.KILLED
+
+    @invariant()
+    def idle_means_satisfied(self) -> None:
+        """If the core waits for nothing and nobody, then all it wants is there."""
+        if self.core.stopping or self.asked or self.core.deadline() < inf or any(c.stage is not Stage.READY for c in self.core.children.values()):
+            return
+        for service in self.core.services.values():
+            assert service.ready == service.target
+            generations = {c.generation for slot in service.slots for c in slot.children}
+            assert generations <= {service.version.generation}, "an outdated worker is kept for nothing"
+
+    @invariant()
+    def one_mold_a_generation_in_use(self) -> None:
+        generations = [self.molds[pid] for pid in self.molds if self.core.children[pid].stage in LIVE]
+        assert len(generations) == len(set(generations))
+
+    def teardown(self) -> None:
+        """Whatever happened: a stop ends in bounded time, even if no child obeys."""
+        self.request_stop()
+        for spawn in self.asked if not self.finish else []:  # answers that were on their way
+            self.core.spawned(spawn.serial, self.fork(), self.now)
+            self.perform()
+        self.time_passes(STOP_BOUND)
+        assert len(self.finish) == 1, "did not finish"
+        self.the_code_is_honest(self.finish[0])
+
+    def the_code_is_honest(self, finish: Finish) -> None:
+        assert finish.code == 0 or finish.reason, "an abnormal end without a reason"
+        if finish.code == 137:
+            assert self.killed or self.aborted or "137" in finish.reason or "-9" in finish.reason
+
+
+World.TestCase.settings = settings(
+    max_examples=400, report_multiple_bugs=False, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+)
+TestWorld = World.TestCase

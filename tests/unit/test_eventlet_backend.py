@@ -1,0 +1,286 @@
+"""The eventlet backend: in this process what needs no fork and no patching, the rest in one of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import launcher
+from launcher.worker import backends
+
+ROOT = Path(launcher.__file__).parents[1]
+PATIENCE = 10.0  # seconds
+
+EPOLLS = """
+import os
+
+def epolls():
+    links = (os.path.join("/proc/self/fd", name) for name in os.listdir("/proc/self/fd"))
+    return sum(os.readlink(link) == "anon_inode:[eventpoll]" for link in links if os.path.islink(link))
+"""
+
+
+@pytest.fixture
+def backend():
+    return backends.select("eventlet")
+
+
+def run(code, *arguments, **environ):
+    return subprocess.run(
+        [sys.executable, *arguments, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE * 2,
+        check=False,
+    )
+
+
+def output(code, *arguments, **environ):
+    done = run(code, *arguments, **environ)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.split()
+
+
+# tasks and events
+
+
+def test_a_task_runs_beside_its_caller(backend):
+    seen = []
+    task = backend.spawn(lambda *args, **kwargs: seen.append((args, kwargs)), 1, func=2)
+    assert seen == []
+    task.wait()
+    assert seen == [((1,), {"func": 2})]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("broken"), SystemExit("broken"), KeyboardInterrupt("broken")])
+def test_what_a_task_raises_is_logged_and_goes_no_further(backend, caplog, error):
+    def fail():
+        raise error
+
+    backend.spawn(fail).wait()
+    backend.sleep(0)
+    assert f"{type(error).__name__}: broken" in caplog.text
+    assert "fail failed" in caplog.text
+
+
+def test_a_guarded_call_is_logged_too(backend, caplog):
+    backend.guard(int, "x")
+    assert "ValueError: invalid literal" in caplog.text
+
+
+def test_a_kill_ends_a_task_where_it_waits(backend, caplog):
+    trace = []
+
+    def work():
+        trace.append("begun")
+        try:
+            backend.event().wait()
+        finally:
+            trace.append("cleaned up")
+        trace.append("finished")
+
+    task = backend.spawn(work)
+    backend.sleep(0)
+    task.kill()
+    task.wait()
+    assert trace == ["begun", "cleaned up"]
+    assert caplog.text == ""
+
+
+def test_a_kill_lets_waiters_go_even_if_the_task_never_began(backend):
+    seen = []
+    task = backend.spawn(seen.append, 1)
+    task.kill()
+    task.wait()
+    backend.sleep(0)
+    assert seen == []
+
+
+def test_a_killed_task_that_waits_for_another_ends(backend):
+    never = backend.spawn(backend.event().wait)
+    trace = []
+
+    def wait():
+        never.wait()
+        trace.append("returned")
+
+    waiter = backend.spawn(wait)
+    backend.sleep(0)
+    waiter.kill()
+    waiter.wait()
+    never.kill()
+    assert trace == []
+
+
+def test_a_task_that_kills_or_awaits_itself_goes_on(backend):
+    trace, tasks = [], []
+
+    def work():
+        tasks[0].kill()
+        tasks[0].wait()
+        backend.sleep(0)
+        trace.append("went on")
+
+    tasks.append(backend.spawn(work))
+    tasks[0].wait()
+    assert trace == ["went on"]
+
+
+def test_an_event(backend):
+    event = backend.event()
+    start = time.monotonic()
+    assert not event.wait(0.05)
+    assert time.monotonic() - start >= 0.05
+    waiters = [backend.spawn(event.wait) for _ in range(3)]
+    backend.sleep(0)
+    event.set()
+    event.set()
+    for waiter in waiters:
+        waiter.wait()
+    assert event.is_set()
+    assert event.wait(0)
+
+
+def test_the_ident_is_what_the_task_itself_sees():
+    code = """
+from launcher.worker import backends
+backend = backends.select("eventlet")
+backend.patch()
+import threading
+seen = []
+task = backend.spawn(lambda: seen.append(threading.get_ident()))
+task.wait()
+print(seen == [task.ident])
+"""
+    assert output(code) == ["True"]
+
+
+# the process
+
+
+def test_the_import_says_nothing():
+    assert output("import launcher.worker.backends.eventlet", "-W", "default", EVENTLET_TESTS="") == []
+    assert output("import os; os.environ.pop('EVENTLET_TESTS', 0); import launcher.worker.backends.eventlet") == []
+
+
+def test_a_descriptor_wakes_a_task_that_waits_for_nothing_else():
+    code = """
+import os, threading, time
+from launcher.worker import backends
+backend = backends.select("eventlet")
+backend.patch()
+from eventlet.patcher import original
+reader, writer = os.pipe()
+written = []
+
+def write():
+    original("time").sleep(0.2)
+    written.append(time.monotonic())
+    os.write(writer, b"x")
+
+original("threading").Thread(target=write).start()
+backend.wait_readable(reader)
+print(time.monotonic() - written[0] < 5)
+"""
+    assert output(code) == ["True"]
+
+
+def test_a_fork_shares_no_epoll():
+    code = (
+        EPOLLS
+        + """
+import gc
+from launcher.worker import backends
+backend = backends.select("eventlet")
+backend.patch()
+reader, writer = os.pipe()
+woken = backend.event()
+
+def wait():
+    backend.wait_readable(reader)
+    woken.set()
+
+task = backend.spawn(wait)
+backend.sleep(0)
+child = os.fork()
+if child == 0:
+    backend.after_fork()
+    print("inherited", epolls(), flush=True)
+    task.__dict__.clear()
+    wait = woken = task = None
+    gc.collect()
+    backend.sleep(0.01)
+    print("own", epolls(), flush=True)
+    again, hand = os.pipe()
+    os.write(hand, b"x")
+    backend.wait_readable(again)
+    print("child", flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+backend.sleep(0)
+os.write(writer, b"x")
+print("parent", woken.wait(5))
+"""
+    )
+    assert output(code) == ["inherited", "0", "own", "1", "child", "parent", "True"]
+
+
+def test_a_forked_child_has_a_thread_pool_again():
+    code = """
+import os
+from launcher.worker import backends
+backend = backends.select("eventlet")
+backend.patch()
+from eventlet import tpool
+print(tpool.execute(int, "1"), flush=True)
+child = os.fork()
+if child == 0:
+    backend.after_fork()
+    print(tpool.execute(int, "2"), flush=True)
+    tpool.killall()
+    os._exit(0)
+print(os.waitpid(child, 0)[1])
+"""
+    assert output(code) == ["1", "2", "0"]
+
+
+def test_the_asyncio_hub_is_refused():
+    code = "from launcher.worker import backends; backends.select('eventlet').patch()"
+    done = run(code, EVENTLET_HUB="asyncio")
+    assert "ConfigError: EVENTLET_HUB = asyncio: eventlet's asyncio hub does not survive fork()" in done.stderr
+
+
+def test_an_asyncio_hub_that_the_application_chose_is_refused_in_the_child():
+    code = """
+import os
+from launcher.worker import backends
+backend = backends.select("eventlet")
+backend.patch()
+from eventlet import hubs
+hubs.use_hub("eventlet.hubs.asyncio")
+try:
+    backend.after_fork()
+except Exception as error:
+    print(type(error).__name__)
+"""
+    assert output(code) == ["ConfigError"]
+
+
+def test_a_hub_that_the_application_chose_is_kept():
+    code = """
+from launcher.worker import backends
+backend = backends.select("eventlet")
+from eventlet import hubs
+hubs.use_hub("poll")
+backend.patch()
+first = hubs.get_hub()
+backend.after_fork()
+print(hubs.get_hub() is first, type(hubs.get_hub()).__module__)
+"""
+    assert output(code) == ["False", "eventlet.hubs.poll"]
