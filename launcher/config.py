@@ -39,7 +39,7 @@ from launcher.provenance import (
 )
 from launcher.spelling import line, shown
 from launcher.supervisor.settings import Listen, Policy, ServiceSpec, Settings
-from launcher.validation import check
+from launcher.validation import check, check_foreign
 from launcher.worker import application
 
 if TYPE_CHECKING:
@@ -90,7 +90,13 @@ def targets(conf: cfg.ConfigOpts) -> tuple[Target, ...]:
 
 
 def settings(conf: cfg.ConfigOpts, entries: Sequence[Entry]) -> Settings:
-    """Build what PID 1 is handed.  Raises `ConfigError` if an address cannot be given to a service, or is missing."""
+    """Build what PID 1 is handed.
+
+    Raises `ConfigError` if an address cannot be given to a service or is missing, and for all mistakes of a `conf`
+    that did not come from `load`.
+    """
+    if not isinstance(conf, Configuration):
+        _raise(check_foreign(conf))
     group = conf[GROUP]
     return Settings(
         services=tuple(ServiceSpec(entry.target.name, entry.target.workers or group.workers) for entry in entries),
@@ -115,22 +121,21 @@ def _listen(conf: cfg.ConfigOpts, entries: Sequence[Entry]) -> tuple[Listen, ...
     wanting = [entry.target.name for entry in entries if entry.wants_socket]
     where = source(conf, "listen")
     addresses = [Address.parse(text) for text in conf[GROUP].listen]
-    candidates = wanting or [entry.target.name for entry in entries if len(entries) == 1 and where != DEFAULT]
+    candidates = wanting or [entry.target.name for entry in entries if where != DEFAULT]
     problems, found = [], []
     for address in addresses:
         owner = address.service or (candidates[0] if len(candidates) == 1 else None)
         if owner is not None:
             found.append(Listen(owner, address.text, where))
-        elif candidates or where != DEFAULT:
-            problems.append(f"{told(conf, 'listen', address.text)}: {_whose(candidates, entries)}")
+        elif candidates:
+            problems.append(f"{told(conf, 'listen', address.text)}: {_whose(candidates)}")
     if not problems:
         problems = [_no_address(name) for name in wanting if name not in {each.service for each in found}]
     _raise(problems)
     return tuple(found)
 
 
-def _whose(candidates: Sequence[str], entries: Sequence[Entry]) -> str:
-    names = candidates or [entry.target.name for entry in entries]
+def _whose(names: Sequence[str]) -> str:
     return f"for which of {', '.join(names)}? Say so, as in `listen = {names[0]}={EXAMPLE_ADDRESS}`"
 
 

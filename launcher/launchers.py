@@ -10,6 +10,7 @@ from __future__ import annotations
 import faulthandler
 import os
 import traceback
+from dataclasses import replace
 from math import inf
 from signal import Signals
 from time import monotonic
@@ -83,20 +84,25 @@ class ServiceLauncher(Launcher):
         config.register(conf)
         self._inbox = SignalInbox((Signals.SIGTERM, Signals.SIGINT, Signals.SIGHUP))
         self._stopping = backends.current().event()
+        self._reloading = self._reload_again = False
+        self._code = 0
+        self._read_patience()
         backends.current().spawn(worker.obey_signals, self._inbox, self._obey)
 
     def wait(self) -> int:
-        """Return 0 when the services were stopped, by a signal or by `stop()`, and are done."""
+        """Return when the services were stopped, by a signal or by `stop()`, and are done.
+
+        The result is 0, or 1 if a service could not be started again by a reload.
+        """
         backends.current().spawn(self._stop_when_told)
         super().wait()
         faulthandler.cancel_dump_traceback_later()
-        return 0
+        return self._code
 
     def _stop_when_told(self) -> None:
         self._stopping.wait()
-        patience = config.settings(self.conf, ()).policy.graceful_shutdown_timeout
-        if patience < inf:
-            faulthandler.dump_traceback_later(max(patience, 0.001), exit=True)
+        if self._patience < inf:
+            faulthandler.dump_traceback_later(max(self._patience, 0.001), exit=True)
         self.stop()
 
     def _obey(self, signum: int) -> None:
@@ -108,12 +114,37 @@ class ServiceLauncher(Launcher):
             self._stopping.set()
 
     def _reload(self) -> None:
+        """Reload, one at a time: asked again meanwhile, do it once more afterwards."""
+        self._reload_again = True
+        if self._reloading:
+            return
+        self._reloading = True
+        while self._reload_again and not self._stopping.is_set():
+            self._reload_again = False
+            backends.current().guard(self._take_up)
+        self._reloading = False
+
+    def _take_up(self) -> None:
         if self._mutate:
             self.conf.mutate_config_files()
-            self.services.reset()
         else:
             self.conf.reload_config_files()
+        backends.current().guard(self._read_patience)
+        if self._mutate:
+            self.services.reset()
+        else:
+            self._restart()
+
+    def _restart(self) -> None:
+        try:
             self.restart()
+        except Exception:  # noqa: BLE001 - the border to the application: without its service this process is of no use
+            traceback.print_exc()
+            self._code = 1
+            self._stopping.set()
+
+    def _read_patience(self) -> None:
+        self._patience = config.settings(self.conf, ()).policy.graceful_shutdown_timeout
 
 
 class ServiceWrapper:
@@ -154,7 +185,7 @@ class ProcessLauncher:
         config.register(conf)
         self._loop = Loop(self._settings())
         self._ties: Ties = self._loop.ties()
-        self._loop.spawner = ForkSpawner(self._run, self._loop.close_in_child, self._load)
+        self._loop.spawner = ForkSpawner(self._run, self._prologue, self._load)
         self._code: int | None = None
 
     @property
@@ -187,7 +218,8 @@ class ProcessLauncher:
         self.wait()
 
     def _settings(self) -> Settings:
-        return config.settings(self.conf, [_entry(wrapper) for wrapper in self._wrappers.values()])
+        settings = config.settings(self.conf, [_entry(wrapper) for wrapper in self._wrappers.values()])
+        return replace(settings, reset_on_hup=self._method == "mutate")
 
     def _load(self, generation: int) -> None:
         """Take up a generation in this process: the first is here already, a reload reads anew."""
@@ -199,15 +231,19 @@ class ProcessLauncher:
             loaded = Loaded(self._settings())
         except LauncherError as error:
             loaded = Loaded(code=error.exit_code, reason=str(error))
-        except Exception as error:  # the border to the application: its reset() must not end the supervisor
+        except Exception as error:  # noqa: BLE001 - the border to the application: its reset() must not end the supervisor
             traceback.print_exc()
             loaded = Loaded(code=EXIT_SOFTWARE, reason=f"{type(error).__name__}: {error}")
         self._loop.loaded(generation, loaded)
 
+    def _prologue(self, keep: Sequence[socket.socket]) -> None:
+        self._loop.close_in_child(keep)
+        worker.forget_handlers()
+
     def _run(self, spawn: Spawn, listeners: Sequence[socket.socket]) -> int:
         service = self._wrappers[spawn.service].service
         fds = [listener.detach() for listener in listeners]
-        return worker.run(lambda: service, self.conf, self._settings().policy, self._ties, fds)
+        return worker.run(lambda: service, self.conf, self._settings(), self._ties, fds)
 
 
 def _entry(wrapper: ServiceWrapper) -> Entry:

@@ -140,7 +140,7 @@ def unknown(assignments: Iterable[Assignment]) -> list[str]:
 
 def _unknown(each: Assignment) -> str:
     if each.line:
-        hint = did_you_mean(each.option.lower().replace("-", "_"), BY_NAME)
+        hint = did_you_mean(each.option.lower(), BY_NAME)
         return f"{shown(each.option)} = {shown(each.value)} ({each.source}): unknown option in [{GROUP}]{hint}"
     word = each.option.removeprefix(variable("")[:-1]).strip("_").lower()
     match = nearest(word, BY_NAME)

@@ -12,14 +12,12 @@ from oslo_config import cfg
 from launcher.addresses import Address
 from launcher.errors import ConfigError
 from launcher.options import BY_NAME, GROUP, allowed
-from launcher.provenance import Assignment, source, told
-from launcher.spelling import did_you_mean, plain, shown
+from launcher.provenance import Assignment, Configuration, source, told
+from launcher.spelling import did_you_mean, line, plain, shown
 from launcher.worker import application
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
-
-    from launcher.provenance import Configuration
 
 HALF_GRACE = "default, half of graceful_shutdown_timeout"
 NO_SERVICES = (
@@ -32,24 +30,41 @@ def check(conf: Configuration, refused: Container[str]) -> list[str]:
 
     `refused` are the options whose value on the command line is impossible.
     """
+    values, problems = _values(conf, refused)
+    return [*problems, *_backoff(conf, values), *_keepalive(conf, values), *_services(conf, values)]
+
+
+def check_foreign(conf: cfg.ConfigOpts) -> list[str]:
+    """Return the same for a configuration that the program has opened itself, and whose services it makes itself."""
+    values, problems = _values(conf, ())
+    return [*problems, *_backoff(conf, values), *_addresses(conf, values.get("listen"), None)]
+
+
+def _values(conf: cfg.ConfigOpts, refused: Container[str]) -> tuple[dict[str, object], list[str]]:
     problems: list[str] = []
     values: dict[str, object] = {}
     for name in BY_NAME:
         problem = _impossible(conf, name) if name in refused else _read(conf, name, values)
         problems += [problem] if problem else []
-    return [*problems, *_backoff(conf, values), *_keepalive(conf, values), *_services(conf, values)]
+    return values, problems
 
 
 def _read(conf: cfg.ConfigOpts, option: str, values: dict[str, object]) -> str | None:
     try:
         values[option] = conf[GROUP][option]
     except RecursionError:
-        return f"{told(conf, option)}: refers to itself"
-    except ValueError:
-        return _impossible(conf, option)
+        return f"{_named(conf, option)}: refers to itself"
+    except ValueError as err:
+        # Of a foreign configuration only oslo.config knows value and source, and says them in its error.
+        known = isinstance(conf, Configuration)
+        return _impossible(conf, option) if known else f"{line(str(err))}: must be {allowed(BY_NAME[option])}"
     except cfg.Error as err:
-        return f"{told(conf, option)}: {shown(err)}"
+        return f"{_named(conf, option)}: {shown(err)}"
     return None
+
+
+def _named(conf: cfg.ConfigOpts, option: str) -> str:
+    return told(conf, option) if isinstance(conf, Configuration) else f"{option} in [{GROUP}]"
 
 
 def _impossible(conf: cfg.ConfigOpts, option: str) -> str:

@@ -43,7 +43,7 @@ def slow(environ: dict[str, Any]) -> Answer:
     """Answer after `?seconds=N`, at most 30, to see a stop wait for a request."""
     try:
         seconds = float(parse_qs(environ.get("QUERY_STRING", "")).get("seconds", ["2"])[0])
-        seconds = min(max(seconds, 0.0), LONGEST_SLEEP)
+        seconds = min(max(0.0, seconds), LONGEST_SLEEP)  # NaN becomes 0 too
     except ValueError:
         return "400 Bad Request", {"error": "seconds must be a number"}
     time.sleep(seconds)

@@ -64,14 +64,16 @@ class Services:
     def restart(self) -> None:
         """Stop, reset and start the services again in this process (oslo.service: the same).
 
-        A service with a socket is only reset: to stop it would turn its clients away.
+        A service with a socket is only reset: to stop it would turn its clients away.  After a
+        `stop()`, also one that comes meanwhile, nothing is started any more.
         """
         again = [service for service in self.services if not getattr(service, "wants_socket", False)]
         self._stop(again)
         self._wait(again)
         self.reset()
         for service in again:
-            service.start()
+            if not self._stopping:
+                service.start()
 
     @staticmethod
     def _stop(services: list[Any]) -> None:
@@ -112,9 +114,10 @@ class Launcher:
         """Stop all services."""
         self.services.stop()
 
-    def wait(self) -> None:
-        """Return when the services were stopped and are done."""
+    def wait(self) -> int | None:
+        """Return when the services were stopped and are done; a subclass returns an exit code."""
         self.services.wait()
+        return None
 
     def restart(self) -> None:
         """Restart all services in this process."""

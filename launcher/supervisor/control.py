@@ -11,6 +11,7 @@ import json
 import os
 import stat
 import struct
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from launcher.supervisor.places import FILE_NAME, abstract_name, folders
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 REQUEST_MAX = 4096  # bytes
 CLIENTS_MAX = 32
+PATH_MAX = 107  # bytes; unix(7)
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid; unix(7)
 
 
@@ -47,7 +49,7 @@ class ControlSocket:
             listener = _listen(address)
             if listener is not None:
                 self._listener, self._path = listener, address
-                self._watch(listener.fileno(), self._accept)
+                self._watch(listener.fileno(), partial(self._accept, listener))
                 return address.replace("\0", "@")
         return None
 
@@ -70,10 +72,9 @@ class ControlSocket:
         if self._listener is not None:
             self._listener.close()
 
-    def _accept(self) -> None:
-        assert self._listener is not None
+    def _accept(self, listener: socket.socket) -> None:
         try:
-            client, _ = self._listener.accept()
+            client, _ = listener.accept()
         except OSError:  # it went away, or we are out of descriptors: it will be told by its end
             return
         client.setblocking(False)
@@ -121,7 +122,7 @@ class ControlSocket:
 def _paths(runtime_dir: str) -> Iterator[str]:
     for folder in folders(runtime_dir):
         path = os.path.join(folder, FILE_NAME)
-        if _private(folder) and len(os.fsencode(path)) < 108:
+        if _private(folder) and len(os.fsencode(path)) <= PATH_MAX:
             yield path
 
 

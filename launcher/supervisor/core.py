@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 
 from launcher.errors import EXIT_CONFIG, EXIT_SOFTWARE
 from launcher.supervisor.agenda import Agenda
+from launcher.supervisor.pacing import backoff, count_fork, take_turn, throttled, yield_turn
 from launcher.supervisor.state import (
     LIVE,
-    Action,
     Child,
     CloseListeners,
     Finish,
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from launcher.supervisor.settings import Policy, ServiceSpec
+    from launcher.supervisor.state import Action
 
 KILLED_CODE = 128 + Signals.SIGKILL
-THROTTLE_DELAY = 1.0  # seconds; oslo.service's sleep before a throttled fork
 
 
 def exit_code(status: int) -> int:
@@ -124,7 +124,7 @@ class Core:
             return
         record.slot.pending = None
         record.slot.failures += 1
-        record.slot.not_before = now + self._backoff(record.slot.failures + 1)
+        record.slot.not_before = now + backoff(self.policy, record.slot.failures + 1)
         self._mark(record.slot)
         self._tell("warning", f"generation {generation}: {reason}; trying again")
         if record.slot.failures >= self.policy.crash_loop_threshold and self._none_ready():
@@ -163,7 +163,10 @@ class Core:
         self._mark_generations()
 
     def exited(self, pid: int, status: int, now: float) -> None:
-        """A child was reaped; `status` as of `os.waitstatus_to_exitcode`.  As PID 1 we adopt orphans: it may not be ours."""
+        """A child was reaped, with a status as of `os.waitstatus_to_exitcode`.
+
+        As PID 1 we adopt orphans: it may not be ours.
+        """
         child = self.children.pop(pid, None)
         if child is None:
             return
@@ -287,14 +290,13 @@ class Core:
     def _fill(self, slot: Slot, service: Service, now: float) -> Spawn | None:
         """Spawn what the slot lacks; where a worker serves on meanwhile, one slot at a time."""
         generation = service.version.generation
-        self._yield_turn(slot, service)
+        if (following := yield_turn(slot, service)) is not None:
+            self._mark(following)
         if not self._vacant(slot, service) or slot.not_before > now:
             return None
-        if self._throttled(slot, service, now) or not self._take_turn(slot, service):
+        if throttled(slot, service, now) or not take_turn(slot, service):
             return None
-        service.forktimes.append(now)
-        while len(service.forktimes) > service.target + 1:
-            service.forktimes.popleft()
+        count_fork(service, now)
         self._serial += 1
         spawn = Spawn(service.name, slot.index, generation, self._serial)
         slot.pending, slot.pending_until = spawn, now + self.policy.startup_timeout
@@ -333,41 +335,6 @@ class Core:
             return Kill(mold.pid, Signals.SIGABRT, "the mold does not answer")
         return None
 
-    # The turn: which slot of a service may have a surplus worker
-
-    def _take_turn(self, slot: Slot, service: Service) -> bool:
-        if not slot.serving():
-            return True
-        if service.turn is None:
-            service.turn = slot
-            return True
-        service.queue[slot] = None
-        return False
-
-    def _yield_turn(self, slot: Slot, service: Service) -> None:
-        """Give the turn up unless a successor is on its way beside a serving worker."""
-        coming = any(c.stage is Stage.STARTING for c in slot.live(service.version.generation))
-        if service.turn is not slot or (coming and slot.serving()):
-            return
-        service.turn = None
-        if service.queue:
-            following = next(iter(service.queue))
-            del service.queue[following]
-            self._mark(following)
-
-    def _throttled(self, slot: Slot, service: Service, now: float) -> bool:
-        """oslo.service's rule: more than `workers` forks within `workers` seconds delay the next one.
-
-        Only after a failure: a rolling reload is paced by readiness already.
-        """
-        often = len(service.forktimes) > service.target and now - service.forktimes[0] < service.target
-        if not often or not slot.failures or slot.throttled:
-            slot.throttled = False
-            return False
-        service.next_throttled_fork = max(now, service.next_throttled_fork) + THROTTLE_DELAY
-        slot.not_before, slot.throttled = service.next_throttled_fork, True
-        return True
-
     # Ends, expected and not
 
     def _worker_ended(self, child: Child, service: Service, code: int, now: float) -> None:
@@ -380,10 +347,11 @@ class Core:
             return
         if self.stopping:
             return
-        reason = f"{service.name}: worker {child.pid} ended with {code} {'before it was ready' if starting else 'unasked'}"
+        when = "before it was ready" if starting else "unasked"
+        reason = f"{service.name}: worker {child.pid} ended with {code} {when}"
         proven = service.proven
-        if starting and proven not in (None, service.version) and child.generation == service.version.generation:
-            self._abandon(service, reason)
+        if starting and proven and proven.generation != service.version.generation == child.generation:
+            self._abandon(service, proven, reason)
         elif starting and proven is None and code == EXIT_CONFIG:
             self._give_up(EXIT_CONFIG, reason, now)
         else:
@@ -401,24 +369,23 @@ class Core:
     def _failed(self, slot: Slot, service: Service, code: int, reason: str, now: float) -> None:
         slot.failures += 1
         service.failures += 1
-        slot.not_before = now + self._backoff(slot.failures)
+        slot.not_before = now + backoff(self.policy, slot.failures)
         if service.failures < self.policy.crash_loop_threshold or service.ready:
             return
+        crash_loop = f"crash loop: {service.failures} failures in a row, the last: {reason}"
         if self.policy.exit_on_crash_loop:
-            self._give_up(code or EXIT_SOFTWARE, f"crash loop: {service.failures} failures in a row, the last: {reason}", now)
+            self._give_up(code or EXIT_SOFTWARE, crash_loop, now)
         elif not service.crash_looping:
             service.crash_looping = True
-            self._tell("error", f"crash loop: {service.failures} failures in a row, the last: {reason}; going on")
+            self._tell("error", f"{crash_loop}; going on")
 
-    def _abandon(self, service: Service, reason: str) -> None:
+    def _abandon(self, service: Service, proven: Version, reason: str) -> None:
         """The new generation does not get ready: go back to the one that did."""
-        failed = service.version.generation
-        assert service.proven is not None
-        service.version = service.proven
+        service.version = proven
         self._forgive(service)
-        self._resize(service, service.version.workers)
+        self._resize(service, proven.workers)
         self._mark_generations()
-        self._tell("error", f"reload failed: {reason}; {service.name} goes on as generation {service.version.generation}, not {failed}")
+        self._tell("error", f"reload failed: {reason}; {service.name} stays at generation {proven.generation}")
 
     def _mold_ended(self, child: Child, code: int, now: float) -> None:
         for serial, slot in list(self._pending.items()):
@@ -450,7 +417,7 @@ class Core:
     def _lost(self, slot: Slot, code: int, reason: str, now: float) -> None:
         """What a generation is spawned from is gone: load it again, its workers are not touched."""
         slot.failures += 1
-        slot.not_before = now + self._backoff(slot.failures)
+        slot.not_before = now + backoff(self.policy, slot.failures)
         if slot.failures >= self.policy.crash_loop_threshold and self._none_ready():
             self._give_up(code or EXIT_SOFTWARE, reason, now)
         else:
@@ -504,7 +471,8 @@ class Core:
     def _in_use(self, generation: int) -> bool:
         if generation == self.requested:
             return True
-        return any(generation in (s.version.generation, s.proven and s.proven.generation) for s in self.services.values())
+        services = self.services.values()
+        return any(generation in (s.version.generation, s.proven and s.proven.generation) for s in services)
 
     def _none_ready(self) -> bool:
         return not any(service.ready for service in self.services.values())
@@ -514,12 +482,6 @@ class Core:
 
     def _grace(self) -> float:
         return 0.0 if self._at_once else self.policy.graceful_shutdown_timeout
-
-    def _backoff(self, failures: int) -> float:
-        """Seconds before the restart that follows so many failures in a row: none after the first."""
-        if failures <= 1:
-            return 0.0
-        return float(min(self.policy.backoff_min * 2.0 ** min(failures - 2, 60), self.policy.backoff_max))
 
     def _tell(self, level: str, text: str) -> None:
         self._tells.append(Tell(level, text))

@@ -15,6 +15,8 @@ from time import gmtime, strftime, time
 from launcher.supervisor.unpatched import unpatched
 
 LEVELS = ("debug", "info", "warning", "error")
+STDERR = 2
+POLLOUT = 4  # poll(2)
 PIPE_BUF = 4096  # bytes that a writable pipe takes at once; pipe(7)
 
 
@@ -27,7 +29,7 @@ class Log:
     def __init__(self, level: str = "info", style: str = "console") -> None:
         self.configure(level, style)
         self._lost = 0
-        self._fd = _open_nonblocking(2)
+        self._fd = _open_nonblocking(STDERR)
 
     def configure(self, level: str, style: str) -> None:
         """Change level and format."""
@@ -57,15 +59,20 @@ class Log:
     def _write(self, line: str) -> None:
         data = line.encode(errors="backslashreplace")[-PIPE_BUF:]
         try:
-            if self._fd == 2 and not _writable():
-                raise BlockingIOError
-            os.write(self._fd, data)
+            taken = self._takes_now() and unpatched("os").write(self._fd, data)
         except BlockingIOError:
-            self._lost += 1
+            taken = 0
         except OSError:  # closed, or the reader is gone: there is nobody to tell
-            pass
-        else:
-            self._lost = 0
+            return
+        self._lost = 0 if taken else self._lost + 1
+
+    def _takes_now(self) -> bool:
+        """Whether a write will not block: certain for a descriptor of our own, else asked."""
+        if self._fd != STDERR:
+            return True
+        poll = unpatched("select").poll()
+        poll.register(STDERR, POLLOUT)
+        return bool(poll.poll(0))
 
 
 def _open_nonblocking(fd: int) -> int:
@@ -78,12 +85,6 @@ def _open_nonblocking(fd: int) -> int:
     except OSError:  # no /proc, or not ours to open
         pass
     return fd
-
-
-def _writable() -> bool:
-    poll = unpatched("select").poll()
-    poll.register(2, 4)  # POLLOUT
-    return bool(poll.poll(0))
 
 
 def open_missing_stdio() -> None:

@@ -1,14 +1,14 @@
 """The loop: tells the core what happened, does what it asks, and otherwise sleeps in one epoll_wait.
 
-Guarantees: one thread; with nothing due it makes no system call.  Order matters in `_turn`: the dead
-are collected first, then everything they said is heard, and only then are their ends told, so no news
+Guarantees: one thread; with nothing due it makes no system call.  Order matters in `_turn`: the
+signals are taken first, for a CHLD that is taken after the dead were collected would be lost; then the
+dead are collected, then everything they said is heard, and only then are their ends told, so no news
 comes after its sender is gone.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 from math import inf
 from signal import Signals
 from time import monotonic
@@ -22,7 +22,7 @@ from launcher.supervisor.log import Log
 from launcher.supervisor.notices import Born, ForkFailed, NoticePipe, Ready
 from launcher.supervisor.reaper import reap
 from launcher.supervisor.sockets import Listeners
-from launcher.supervisor.spawn import Loaded, Ties
+from launcher.supervisor.spawn import Ties
 from launcher.supervisor.state import CloseListeners, Finish, Kill, Prepare, Spawn, Tell
 from launcher.supervisor.unpatched import unpatched
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from launcher.supervisor.settings import Settings
-    from launcher.supervisor.spawn import Spawner
-    from launcher.supervisor.state import Action, Child
+    from launcher.supervisor.spawn import Loaded, Spawner
+    from launcher.supervisor.state import Action, Child, Service
 
 EPOLLIN = 1
 
@@ -154,6 +154,7 @@ class Loop:
         """Sleep until something happens or is due, and tell the core."""
         timeout = self.core.deadline() - monotonic()
         ready = self._epoll.poll(None if timeout == inf else max(timeout, 0))
+        arrived = self._inbox.take()
         dead = list(reap())
         for fd, _ in ready:
             self._watched.get(fd, _nothing)()
@@ -162,7 +163,7 @@ class Loop:
         self._hear_workers()
         for pid, status in dead:
             self._bury(pid, status)
-        for signum in self._inbox.take():
+        for signum in arrived:
             self._on_signal(signum)
 
     def _hear_workers(self) -> None:
@@ -310,7 +311,8 @@ class Loop:
             counts = f"{service.ready} ready of {service.target}, generation {version.generation}"
             self.log.say("info", f"state: {service.name}: {counts}, {service.failures} failures in a row")
         for child in self.core.children.values():
-            self.log.say("info", f"state: {_title(child)}: {child.stage.name.lower()} for {monotonic() - child.since:.1f} s")
+            stage = f"{child.stage.name.lower()} for {monotonic() - child.since:.1f} s"
+            self.log.say("info", f"state: {_title(child)}: {stage}")
 
     # Control socket
 
@@ -330,17 +332,28 @@ class Loop:
         return not self.core.stopping and bool(services) and all(s.ready or not s.target for s in services)
 
     def _status(self) -> dict[str, Any]:
-        workers = [child for child in self.core.children.values() if child.slot.service]
+        children = self.core.children.values()
         return {
             "pid": os.getpid(),
             "stopping": self.core.stopping,
-            "services": {s.name: {"target": s.target, "ready": s.ready, "generation": s.version.generation} for s in self.core.services.values()},
-            "workers": [
-                {"pid": w.pid, "service": w.slot.service and w.slot.service.name, "slot": w.slot.index, "generation": w.generation, "stage": w.stage.name.lower()}
-                for w in workers
-            ],
-            "molds": [c.pid for c in self.core.children.values() if c.slot.service is None],
+            "services": {service.name: _service_status(service) for service in self.core.services.values()},
+            "workers": [_worker_status(child, child.slot.service) for child in children if child.slot.service],
+            "molds": [child.pid for child in children if child.slot.service is None],
         }
+
+
+def _service_status(service: Service) -> dict[str, Any]:
+    return {"target": service.target, "ready": service.ready, "generation": service.version.generation}
+
+
+def _worker_status(child: Child, service: Service) -> dict[str, Any]:
+    return {
+        "pid": child.pid,
+        "service": service.name,
+        "slot": child.slot.index,
+        "generation": child.generation,
+        "stage": child.stage.name.lower(),
+    }
 
 
 def _nothing() -> None:

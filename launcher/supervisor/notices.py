@@ -12,6 +12,8 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from launcher.supervisor.unpatched import unpatched
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -55,9 +57,10 @@ class NoticePipe:
 
     def take(self) -> Iterator[Notice]:
         """Yield what was written since the last call."""
+        read = unpatched("os").read  # eventlet's would wait for more
         while True:
             try:
-                data = os.read(self.fd, 65536)
+                data = read(self.fd, 65536)
             except BlockingIOError:
                 return
             data = self._rest + data

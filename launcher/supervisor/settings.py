@@ -76,7 +76,7 @@ class Settings:
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> Settings:
         """The inverse of `to_json`."""
-        policy = {key: inf if value is None else value for key, value in plain["policy"].items()}
+        policy: dict[str, Any] = {key: inf if value is None else value for key, value in plain["policy"].items()}
         services = tuple(ServiceSpec(**spec) for spec in plain["services"])
         listen = tuple(Listen(**listen) for listen in plain["listen"])
         return cls(**{**plain, "policy": Policy(**policy), "services": services, "listen": listen})

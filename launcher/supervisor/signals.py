@@ -11,6 +11,8 @@ import _signal  # not `signal`: its enums cost 5 ms, and this runs before anythi
 import os
 from typing import TYPE_CHECKING
 
+from launcher.supervisor.unpatched import unpatched
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -76,8 +78,9 @@ class SignalInbox:
 
     def take(self) -> list[int]:
         """Return the signals that arrived since the last call, each once, and empty the pipe."""
+        read = unpatched("os").read  # eventlet's would wait for more
         try:
-            while len(os.read(self.fd, 4096)) == 4096:
+            while read(self.fd, 4096):
                 pass
         except BlockingIOError:
             pass
@@ -105,7 +108,7 @@ def name_of(signum: int) -> str:
     return _NAMES.get(signum, str(signum))
 
 
-_NAMES = {
+_NAMES: dict[int, str] = {
     value: name[3:]
     for name, value in vars(_signal).items()
     if name.startswith("SIG") and not name.startswith(("SIG_", "SIGRT")) and isinstance(value, int)

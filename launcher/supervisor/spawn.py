@@ -83,7 +83,7 @@ def _run_child(child: Callable[[], int], prologue: Callable[[], None]) -> NoRetu
         code = child()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:  # the border: nothing may unwind into the parent's stack
+    except BaseException:  # noqa: BLE001 - the border: nothing may unwind into the parent's stack
         sys.excepthook(*sys.exc_info())
         code = 1
     finally:

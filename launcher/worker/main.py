@@ -7,11 +7,11 @@ by a timer; no worker goes on without its supervisor, not even one that is stuck
 
 from __future__ import annotations
 
-import _signal
 import faulthandler
 import logging
 import os
 import random
+import signal
 import socket
 import sys
 import traceback
@@ -29,28 +29,39 @@ from launcher.worker.parent import die_with, is_child_of, wait_for_end
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from launcher.supervisor.settings import Policy
+    from launcher.supervisor.settings import Settings
     from launcher.supervisor.spawn import Ties
 
-OURS = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGHUP, _signal.SIGUSR2)
-FORWARDED = (_signal.SIGUSR1, _signal.SIGWINCH)  # an application that has no use for them must not die of them
+OURS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR2)
+FORWARDED = (signal.SIGUSR1, signal.SIGWINCH)  # an application that has no use for them must not die of them
 logger = logging.getLogger("launcher.worker")
 
 
-def run(make: Callable[[], Any], conf: Any, policy: Policy, ties: Ties, fds: Sequence[int]) -> int:
+def run(make: Callable[[], Any], conf: Any, settings: Settings, ties: Ties, fds: Sequence[int]) -> int:
     """Run the service that `make` makes on the listening sockets `fds`, taken over; return the exit code."""
     backends.current().after_fork()
     reseed()
     faulthandler.enable()  # ABRT shows where it hangs
-    if not die_with(ties.supervisor, _signal.SIGTERM):
+    if not die_with(ties.supervisor, signal.SIGTERM):
         return 1
     listeners = tuple(socket.socket(fileno=fd) for fd in fds)
     try:
-        return Worker(conf, policy, ties).run(make, listeners)
+        return Worker(conf, settings, ties).run(make, listeners)
     except LauncherError as error:
         for line in str(error).splitlines():
-            print(f"launcher: error: {line}", file=sys.stderr)
+            sys.stderr.write(f"launcher: error: {line}\n")
         return error.exit_code
+
+
+def forget_handlers() -> None:
+    """In a forked child, with signals blocked: let go of what the program does on the signals that are ours.
+
+    Until the worker has its own, TERM ends it and the others do nothing.
+    """
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for signum in OURS[1:]:
+        signal.signal(signum, _nothing)
 
 
 def obey_signals(inbox: SignalInbox, obey: Callable[[int], object]) -> None:
@@ -71,27 +82,30 @@ def reseed() -> None:
 class Worker:
     """One service in one process.
 
-    Parameters: the application's configuration, how patient the supervisor is, and the ties to it.
+    Parameters: the application's configuration, the supervisor's settings, and the ties to it.
     """
 
-    def __init__(self, conf: Any, policy: Policy, ties: Ties) -> None:
+    def __init__(self, conf: Any, settings: Settings, ties: Ties) -> None:
         self._backend = backends.current()
         self._conf = conf
-        self._patience = policy.graceful_shutdown_timeout
+        self._patience = settings.policy.graceful_shutdown_timeout
+        self._mutates = settings.reset_on_hup
         self._ties = ties
         self._launcher = Launcher(conf)
         self._stop = self._backend.event()
         self._orphaned = False
         self._inbox = SignalInbox(OURS)
-        _signal.signal(_signal.SIGTERM, self._on_term)
+        signal.signal(signal.SIGTERM, self._on_term)
         for signum in FORWARDED:
-            if _signal.getsignal(signum) == _signal.SIG_DFL:
-                _signal.signal(signum, _nothing)
+            if signal.getsignal(signum) == signal.SIG_DFL:
+                signal.signal(signum, _nothing)
 
     def run(self, make: Callable[[], Any], listeners: tuple[socket.socket, ...]) -> int:
         """Start the service, serve until told to stop, stop it; return the exit code."""
         self._backend.spawn(obey_signals, self._inbox, self._obey)
         self._backend.spawn(self._watch_supervisor)
+        if self._mutates:  # what we were forked from may not have seen the last HUP
+            self._backend.guard(self._mutate)
         service = make()
         if listeners:
             service.listeners = listeners
@@ -108,20 +122,23 @@ class Worker:
 
     def _obey(self, signum: int) -> None:
         match signum:
-            case _signal.SIGTERM:
+            case signal.SIGTERM:
                 self._stop.set()
-            case _signal.SIGHUP:
+            case signal.SIGHUP:
                 self._backend.spawn(self._reset)
-            case _signal.SIGUSR2:
+            case signal.SIGUSR2:
                 self._backend.guard(self._dump_stacks)
             case _:  # the supervisor speaks for the terminal
                 logger.debug("%s is for the supervisor", name_of(signum))
 
     def _reset(self) -> None:
         """`reload_method = reset`: the same process takes up the new configuration (oslo.service: mutate)."""
+        self._mutate()
+        self._launcher.services.reset()
+
+    def _mutate(self) -> None:
         if hasattr(self._conf, "mutate_config_files"):
             self._conf.mutate_config_files()
-        self._launcher.services.reset()
 
     def _watch_supervisor(self) -> None:
         wait_for_end(self._backend, self._ties.lifeline_fd)
@@ -147,8 +164,8 @@ class Worker:
         """Nobody is left to kill us when the grace is over: let the kernel do it, by SIGALRM's default."""
         self._orphaned = True
         if self._patience < inf:
-            _signal.signal(_signal.SIGALRM, _signal.SIG_DFL)
-            _signal.setitimer(_signal.ITIMER_REAL, max(self._patience, 0.001))
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.setitimer(signal.ITIMER_REAL, max(self._patience, 0.001))
 
 
 def _nothing(*_: object) -> None:

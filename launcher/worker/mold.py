@@ -9,21 +9,20 @@ open here; a worker's parent is the supervisor, for the mold forks twice and the
 
 from __future__ import annotations
 
-import _signal
 import _socket
 import array
 import faulthandler
 import gc
 import json
 import os
+import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from launcher import config
 from launcher.errors import EXIT_SOFTWARE, LauncherError
 from launcher.supervisor.notices import Born, ForkFailed, announce
-from launcher.supervisor.settings import Settings
-from launcher.supervisor.spawn import MESSAGE_MAX, Loaded, Ties, fork
+from launcher.supervisor.spawn import MESSAGE_MAX, Loaded, fork
 from launcher.supervisor.state import Spawn
 from launcher.worker import application, backends, logs
 from launcher.worker import main as worker
@@ -35,6 +34,8 @@ if TYPE_CHECKING:
 
     from oslo_config import cfg
 
+    from launcher.supervisor.settings import Settings
+    from launcher.supervisor.spawn import Ties
     from launcher.worker.application import Entry, Target
 
 FDS_MAX = 253  # SCM_MAX_FD; unix(7)
@@ -53,9 +54,9 @@ class Mold:
 def run(argv: Sequence[str], ties: Ties, channel: socket.socket) -> int:
     """Load what `argv` says, tell the supervisor, and serve its requests; return the exit code."""
     faulthandler.enable()
-    for signum in (_signal.SIGINT, _signal.SIGQUIT, _signal.SIGHUP, _signal.SIGUSR1):  # meant for the supervisor
-        _signal.signal(signum, _nothing)
-    die_with(ties.supervisor, _signal.SIGTERM)
+    for signum in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1):  # meant for the supervisor
+        signal.signal(signum, _nothing)
+    die_with(ties.supervisor, signal.SIGTERM)
     wire = _socket.socket(fileno=channel.detach())  # eventlet patches `socket`, not this
     try:
         mold = load(argv)
@@ -125,7 +126,7 @@ def _become_worker(mold: Mold, ties: Ties, spawn: Spawn, fds: list[int], parent:
     while os.getppid() == parent:  # it is about to end: until then the supervisor is not our parent
         os.sched_yield()
     entry = next(entry for entry in mold.entries if entry.target.name == spawn.service)
-    return worker.run(lambda: entry.make(mold.conf), mold.conf, mold.settings.policy, ties, fds)
+    return worker.run(lambda: entry.make(mold.conf), mold.conf, mold.settings, ties, fds)
 
 
 def _nothing(*_: object) -> None:

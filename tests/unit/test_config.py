@@ -89,7 +89,10 @@ class TestPrecedence:
         (etc / "launcher.conf.d").mkdir()
         (etc / "launcher.conf.d" / "x.conf").write_text("[launcher]\nbackoff_max = 3\n")
         conf = load("--config-file", write("[launcher]\nworkers = 4\n"), "shop:api")
-        assert (conf.launcher.workers, conf.launcher.drain_delay, conf.launcher.backoff_max) == (4, 0, 3)
+        told = config.provenance(conf)
+        assert told["workers"].value == 4
+        assert told["drain_delay"] == config.Sourced(0, "default")
+        assert told["backoff_max"] == config.Sourced(3, f"{etc}/launcher.conf.d/x.conf:2")
 
     def test_later_file_wins_and_a_directory_is_sorted(self, load, write, tmp_path):
         first = write("[launcher]\nworkers = 2\n", "1.conf")
@@ -142,12 +145,15 @@ class TestPrecedence:
 
 class TestLines:
     def test_line_of_a_value_with_continuation_and_comments(self, load, write):
-        text = "# a\n[launcher]\n; b\nlisten = api=:1,\n   api=:2\n\nworkers = 2\n[x]\na=1\n[launcher]\ndrain_delay: 3"
+        text = (
+            "# a\n[launcher]\n; b\nlisten = api=:1,\n   api=:2\n   api=:3\n\nworkers = 2\n"
+            "[x]\na=1\n[launcher]\ndrain_delay: 3"
+        )
         path = write(text)
         told = config.provenance(load("--config-file", path, "shop:api"))
-        assert told["listen"] == config.Sourced(["api=:1", "api=:2"], f"{path}:4")
-        assert told["workers"].source == f"{path}:7"
-        assert told["drain_delay"] == config.Sourced(3, f"{path}:11")
+        assert told["listen"] == config.Sourced(["api=:1", "api=:2", "api=:3"], f"{path}:4")
+        assert told["workers"].source == f"{path}:8"
+        assert told["drain_delay"] == config.Sourced(3, f"{path}:12")
 
     def test_group_name_in_any_case_and_windows_line_ends(self, load, tmp_path):
         path = tmp_path / "dos.conf"
@@ -468,6 +474,8 @@ class TestSettings:
         assert [(each.service, each.address) for each in found] == expected
 
     def test_the_only_service_gets_an_address_that_was_asked_for(self, load):
+        conf = load("shop:make")
+        assert config.settings(conf, entries(conf)).listen == ()
         conf = load("--listen", ":80", "shop:make")
         assert config.settings(conf, entries(conf)).listen == (Listen("make", ":80", "command line"),)
 
@@ -503,6 +511,28 @@ class TestOfAProgram:
         assert told["drain_delay"] == config.Sourced(2, "environment OS_LAUNCHER__DRAIN_DELAY")
         assert told["log_level"] == config.Sourced("debug", "set by the program")
         assert told["listen"].source == "default"
+
+    def test_its_mistakes(self, tmp_path):
+        path = tmp_path / "app.conf"
+        path.write_text(
+            "[launcher]\nworkers = abc\nlisten = 8080\nruntime_dir = $x\ntermination_log = $termination_log\n"
+            "backoff_min = 40\n"
+        )
+        conf = cfg.ConfigOpts()
+        config.register(conf)
+        conf(["--config-file", str(path)])
+        with pytest.raises(ConfigError) as raised:
+            config.settings(conf, ())
+        workers, *others = str(raised.value).splitlines()
+        assert "workers" in workers
+        assert str(path) in workers
+        assert "'abc': must be a whole number" in workers
+        assert [line.partition(":")[0] for line in others] == [
+            "runtime_dir in [launcher]",
+            "termination_log in [launcher]",
+            f"backoff_min = 40 ({path})",
+            f"listen = 8080 ({path})",
+        ]
 
     def test_list_opts_is_for_the_generator(self):
         ((group, options),) = config.list_opts()

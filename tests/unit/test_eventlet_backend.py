@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,18 @@ print(seen == [task.ident])
     assert output(code) == ["True"]
 
 
+def test_the_stacks_show_where_every_task_waits(backend):
+    def sit_still():
+        backend.event().wait()
+
+    task = backend.spawn(sit_still)
+    backend.sleep(0)
+    stacks = {title: "".join(traceback.format_stack(frame)) for title, frame in backend.stacks()}
+    task.kill()
+    assert "in sit_still" in stacks[f"green thread {task.ident}"]
+    assert any("test_the_stacks_show" in stack for title, stack in stacks.items() if title.startswith("thread"))
+
+
 # the process
 
 
@@ -195,7 +208,6 @@ def test_a_fork_shares_no_epoll():
     code = (
         EPOLLS
         + """
-import gc
 from launcher.worker import backends
 backend = backends.select("eventlet")
 backend.patch()
@@ -206,15 +218,12 @@ def wait():
     backend.wait_readable(reader)
     woken.set()
 
-task = backend.spawn(wait)
+backend.spawn(wait)
 backend.sleep(0)
 child = os.fork()
 if child == 0:
     backend.after_fork()
     print("inherited", epolls(), flush=True)
-    task.__dict__.clear()
-    wait = woken = task = None
-    gc.collect()
     backend.sleep(0.01)
     print("own", epolls(), flush=True)
     again, hand = os.pipe()

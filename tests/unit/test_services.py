@@ -179,6 +179,26 @@ def test_restart_leaves_sockets_alone(backend, launcher):
     assert not waited.is_set()
 
 
+def test_a_stop_during_a_restart_has_the_last_word(backend, launcher):
+    stopping, may_end = backend.event(), backend.event()
+
+    class Slow(Wild):
+        def stop(self):
+            stopping.set()
+            may_end.wait(PATIENCE)
+
+    service = Slow()
+    launcher.launch_service(service)
+    restarted = ended(backend, launcher.restart)
+    stopping.wait(PATIENCE)
+    stopped = ended(backend, launcher.stop)
+    backend.sleep(0)
+    may_end.set()
+    assert restarted.wait(PATIENCE)
+    assert stopped.wait(PATIENCE)
+    assert service.calls.count("start") == 1
+
+
 def test_a_service_base_must_be_complete():
     class Half(ServiceBase):
         def start(self):

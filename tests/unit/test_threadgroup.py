@@ -37,7 +37,7 @@ class Gate:
     def __call__(self):
         self.calls += 1
         self.running.set()
-        assert self.may_end.wait(PATIENCE)
+        self.may_end.wait(PATIENCE)
         self.ended += 1
 
 
@@ -90,8 +90,10 @@ def test_a_stop_that_is_not_graceful_kills_threads(group, gate):
 
 def test_a_thread_killed_before_it_began_is_forgotten(group, gate):
     ends = []
-    group.add_thread(gate).link(ends.append)
+    thread = group.add_thread(gate)
+    thread.link(ends.append)
     group.stop()
+    thread.stop()
     assert (gate.calls, group.threads, len(ends)) == (0, [], 1)
 
 
@@ -102,8 +104,16 @@ def test_a_thread_may_stop_its_own_group(backend, group, graceful):
 
 
 def test_wait_includes_threads_added_meanwhile(backend, group, gate):
-    group.add_thread(lambda: group.add_thread(gate))
+    waiting = backend.event()
+
+    def add_another():
+        waiting.wait(PATIENCE)
+        group.add_thread(gate)
+
+    group.add_thread(add_another)
     waited = returned(backend, group.wait)
+    backend.sleep(0)
+    waiting.set()
     gate.running.wait(PATIENCE)
     backend.sleep(0)
     assert not waited.is_set()

@@ -15,6 +15,7 @@ from launcher.errors import ConfigError
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterable
+    from types import FrameType
 
 NAMES = ("eventlet",)
 DEFAULT = "eventlet"
@@ -82,6 +83,9 @@ class Backend(Protocol):
 
     def wait_readable(self, fd: int) -> None:
         """Suspend the calling task until `fd` is readable or at its end.  Wakes by the descriptor, not by a timer."""
+
+    def stacks(self) -> Iterable[tuple[str, FrameType]]:
+        """Name every thread and every task of this process, each with the frame it is in."""
 
     def serve(self, app: Any, listeners: Iterable[socket.socket], *, keepalive_timeout: float) -> Server:
         """Serve a WSGI application until drained; idle connections are closed after `keepalive_timeout` seconds.

@@ -13,6 +13,7 @@ Assumptions: one native thread.  A task runs until it waits, so code without a w
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -26,11 +27,12 @@ with warnings.catch_warnings():
     warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
     import eventlet
     from eventlet import hubs
-    from greenlet import GreenletExit, getcurrent
+    from greenlet import GreenletExit, getcurrent, greenlet
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterable
+    from types import FrameType
 
     from launcher.worker.backends import Backend, Event, Server, Task
 
@@ -105,6 +107,7 @@ class EventletBackend:
     def after_fork(self) -> None:
         """Give this child a hub of its own (oslo.service calls `use_hub()` for it) and no thread pool.
 
+        Tasks begun before the fork go on in the parent only; nothing of them may be touched here.
         Raises `ConfigError` for a hub that cannot be forked.
         """
         inherited = hubs.get_hub()
@@ -134,6 +137,16 @@ class EventletBackend:
         """Suspend the calling task until `fd` is readable or at its end.  One task at a time for a descriptor."""
         hubs.trampoline(fd, read=True)
 
+    def stacks(self) -> list[tuple[str, FrameType]]:
+        """Name every thread and every green thread, the hub's too, each with the frame it is in."""
+        threads = sys._current_frames().items()  # noqa: SLF001 - its documented name
+        # Not isinstance(): it would ask a weak proxy for the class of what is gone.
+        tasks = [one for one in gc.get_objects() if issubclass(type(one), greenlet) and one.gr_frame is not None]
+        return [
+            *((f"thread {ident}", frame) for ident, frame in threads),
+            *((f"green thread {id(one)}", one.gr_frame) for one in tasks),
+        ]
+
     def serve(self, app: Any, listeners: Iterable[socket.socket], *, keepalive_timeout: float) -> Server:
         """Serve a WSGI application on listeners that are taken over; see `eventlet_wsgi`."""
         from launcher.worker.backends.eventlet_wsgi import EventletServer
@@ -159,13 +172,8 @@ def _refuse_asyncio(hub: str, source: str) -> None:
 def _abandon(hub: Any) -> None:
     """Close this process's descriptor of an inherited hub's epoll instance.
 
-    fork() shares the instance itself: a change made here would change what the parent waits for.
-    So no listener of it may be unregistered, not even when its green thread is collected.
+    fork() shares the instance itself, so whatever is unregistered here the parent waits for no more.
     """
-    waiting = [listener for bucket in hub.listeners.values() for listener in bucket.values()]
-    waiting += [one for bucket in hub.secondaries.values() for several in bucket.values() for one in several]
-    for listener in waiting:
-        listener.spent = True  # `hub.remove()` leaves a spent one alone
     close = getattr(getattr(hub, "poll", None), "close", None)
     if close is not None:  # poll() and select() have no descriptor
         close()

@@ -1,0 +1,68 @@
+"""How fast, and in what order, the slots of a service are filled.
+
+Three rules: a worker that serves is replaced one slot at a time (the turn); forks after failures are
+throttled as in oslo.service; and each further failure in a row waits longer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from launcher.supervisor.state import Stage
+
+if TYPE_CHECKING:
+    from launcher.supervisor.settings import Policy
+    from launcher.supervisor.state import Service, Slot
+
+THROTTLE_DELAY = 1.0  # seconds; oslo.service's sleep before a throttled fork
+
+
+def take_turn(slot: Slot, service: Service) -> bool:
+    """Return whether the slot may be filled now; else it is queued.  A slot that serves nobody never waits."""
+    if not slot.serving():
+        return True
+    if service.turn is None:
+        service.turn = slot
+        return True
+    service.queue[slot] = None
+    return False
+
+
+def yield_turn(slot: Slot, service: Service) -> Slot | None:
+    """Give the turn up unless a successor is on its way beside a serving worker; return who is next."""
+    coming = any(child.stage is Stage.STARTING for child in slot.live(service.version.generation))
+    if service.turn is not slot or (coming and slot.serving()):
+        return None
+    service.turn = None
+    following = next(iter(service.queue), None)
+    if following is not None:
+        del service.queue[following]
+    return following
+
+
+def throttled(slot: Slot, service: Service, now: float) -> bool:
+    """Delay a fork if more than `workers` were made within `workers` seconds (oslo.service: forktimes).
+
+    Only after a failure: a rolling reload is paced by readiness already.
+    """
+    often = len(service.forktimes) > service.target and now - service.forktimes[0] < service.target
+    if not often or not slot.failures or slot.throttled:
+        slot.throttled = False
+        return False
+    service.next_throttled_fork = max(now, service.next_throttled_fork) + THROTTLE_DELAY
+    slot.not_before, slot.throttled = service.next_throttled_fork, True
+    return True
+
+
+def count_fork(service: Service, now: float) -> None:
+    """Remember when it was, as far back as the throttle looks."""
+    service.forktimes.append(now)
+    while len(service.forktimes) > service.target + 1:
+        service.forktimes.popleft()
+
+
+def backoff(policy: Policy, failures: int) -> float:
+    """Seconds before the restart that follows so many failures in a row: none after the first."""
+    if failures <= 1:
+        return 0.0
+    return float(min(policy.backoff_min * 2.0 ** min(failures - 2, 60), policy.backoff_max))

@@ -1,0 +1,29 @@
+"""What several tests are parametrized with or run."""
+
+from __future__ import annotations
+
+import pytest
+
+both_ways = pytest.mark.parametrize("pid1", [True, False], ids=["pid1", "not-pid1"], indirect=True)
+not_pid1 = pytest.mark.parametrize("pid1", [False], ids=["not-pid1"], indirect=True)
+
+WEB = """
+def web(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/slow":  # other requests go on
+        note("begun", os.getpid())
+        wait_for_gate()
+    if path == "/stuck":  # this worker does nothing else, it does not even accept
+        note("begun", os.getpid())
+        wait_for_gate(real_sleep)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"%d" % os.getpid()]
+"""
+
+SERVICE = """
+class Service:
+    def start(self): note("start", os.getpid())
+    def stop(self): note("stop", os.getpid())
+    def wait(self): pass
+    def reset(self): note("reset", os.getpid())
+"""

@@ -1,0 +1,44 @@
+"""Fixtures of the functional tests: programs, PID 1 or not, that are gone at the test's end."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.functional.program import Program, reserved_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def pid1(request: pytest.FixtureRequest) -> bool:
+    """Whether the program is PID 1 of a namespace of its own; parametrized by `both_ways`."""
+    return getattr(request, "param", True)
+
+
+@pytest.fixture
+def make_program(tmp_path: Path, pid1: bool) -> Iterator[Callable[[], Program]]:
+    """Make programs, each with a folder and a port of its own."""
+    with ExitStack() as stack:
+        programs: list[Program] = []
+
+        def make() -> Program:
+            folder = tmp_path / str(len(programs))
+            folder.mkdir()
+            programs.append(Program(folder, stack.enter_context(reserved_port()), pid1=pid1))
+            stack.callback(programs[-1].close)
+            return programs[-1]
+
+        yield make
+        for program in programs:  # pytest shows it when the test has failed
+            print(f"--- output of program {program.folder.name}\n{program.output()}")
+
+
+@pytest.fixture
+def program(make_program: Callable[[], Program]) -> Program:
+    """One program."""
+    return make_program()

@@ -1,0 +1,106 @@
+"""Services that do not stay up: the container ends with their code and the reason, or goes on."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.functional.cases import both_ways
+
+if TYPE_CHECKING:
+    from tests.functional.program import Program
+
+FAST = {"backoff_min": 0.05, "backoff_max": 0.1, "crash_loop_threshold": 3, "listen": None}
+
+MORTAL = """
+import signal
+class Service:
+    def start(self):
+        note("start", os.getpid())
+        {start}
+    def stop(self): pass
+    def wait(self): pass
+    def reset(self): pass
+"""
+
+
+def crash(program: Program, start: str, **options: object) -> int:
+    """Run a service with this `start()`; return the exit code."""
+    program.write_app(MORTAL.format(start=start))
+    program.configure(services="app:Service=1", **{**FAST, **options})
+    program.start()
+    return program.wait_ended()
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("start", "code"),
+    [
+        ("os._exit(3)", 3),
+        ("raise SystemExit(4)", 4),
+        ("raise RuntimeError('no database')", 1),
+        ("os.kill(os.getpid(), signal.SIGKILL)", 137),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", 139),
+        ("os._exit(0)", 70),
+    ],
+)
+def test_a_crash_loop_ends_the_container_with_the_code_and_the_reason(
+    program: Program, start: str, code: int
+) -> None:
+    log = program.folder / "termination-log"
+    log.touch()
+    assert crash(program, start, termination_log=log) == code
+    assert len(program.wait_for_notes("start")) == 3
+    (error,) = program.errors()
+    assert "crash loop: 3 failures in a row, the last: Service: worker" in error
+    assert log.read_text() == error.removeprefix("launcher: error: ")
+    program.wait_nothing_left()
+
+
+def test_the_termination_log_is_never_created(program: Program) -> None:
+    log = program.folder / "termination-log"
+    assert crash(program, "os._exit(3)", termination_log=log) == 3
+    assert not log.exists()
+
+
+def test_a_start_that_hangs_is_bounded(program: Program) -> None:
+    assert crash(program, "wait_for_gate()", startup_timeout=1.5, crash_loop_threshold=1) == 134  # ABRT
+    assert "gets ABRT: did not get ready in time" in program.output()
+    assert "Fatal Python error: Aborted" in program.output()
+
+
+def test_an_import_that_hangs_is_bounded(program: Program) -> None:
+    # In a reload: how patient to be with the very first import is not known before the configuration was read.
+    program.serve(MORTAL.format(start="pass"), services="app:Service=1", listen=None, startup_timeout=1.5)
+    before = program.workers()
+    program.write_app("wait_for_gate(real_sleep)")
+    program.signal(signal.SIGHUP)
+    program.wait_for_output("ERROR .*reload refused: the mold ended with 134 while loading")
+    assert "in wait_for_gate" in program.output(), "the stacks say where"
+    assert program.workers() == before
+    assert program.stop() == 0
+
+
+def test_backoff_goes_on_until_it_works(program: Program) -> None:
+    program.write_app(MORTAL.format(start="Path('gate').exists() or os._exit(3)"))
+    program.configure(services="app:Service=2", **FAST, on_crash_loop="backoff")
+    program.start()
+    program.wait_for_output("ERROR .*crash loop: .*going on")
+    program.wait_for_notes("start", 6)
+    assert not program.ended()
+    program.open_gate()
+    program.wait_ready(2)
+    assert program.stop() == 0
+
+
+def test_a_worker_that_dies_after_it_was_ready_is_replaced_at_once(program: Program) -> None:
+    start = "Path('once').exists() or (Path('once').touch(), __import__('threading').Timer(0.5, os._exit, (5,)).start())"
+    program.write_app(MORTAL.format(start=start))
+    program.configure(services="app:Service=1", listen=None)
+    program.start()
+    program.wait_for_output("worker .* ended: exit code 5")
+    program.wait_for_notes("start", 2)
+    program.wait_ready(1)
+    assert program.stop() == 0

@@ -1,0 +1,180 @@
+"""Stopping: nothing that was begun is lost, what does not end is ended, and it works at any instant."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.functional import proc
+from tests.functional.cases import WEB, both_ways
+from tests.functional.program import launcher
+from tests.functional.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.functional.program import Program
+
+LONG = 600  # seconds of grace that no test waits for
+
+
+def ask(pool: ThreadPoolExecutor, program: Program, path: str, count: int) -> list[Future[tuple[int, str]]]:
+    """Ask so many times, each on a connection of its own."""
+    return [pool.submit(program.get, path) for _ in range(count)]
+
+
+def connect(program: Program) -> socket.socket:
+    """Connect and ask: the kernel takes both, whether somebody accepts or not."""
+    client = socket.create_connection(("127.0.0.1", program.port), timeout=30)
+    client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+    return client
+
+
+def read_all(client: socket.socket) -> bytes:
+    """Read until the server closes the connection."""
+    with closing(client):
+        return b"".join(iter(lambda: client.recv(4096), b""))
+
+
+def refuses(program: Program) -> bool:
+    """Whether new connections are refused."""
+    with suppress(ConnectionRefusedError):
+        program.get()
+        return False
+    return True
+
+
+@both_ways
+def test_slow_requests_in_flight_finish(program: Program) -> None:
+    program.serve(WEB, services="app:web=3", graceful_shutdown_timeout=LONG)
+    with ThreadPoolExecutor(12) as pool:
+        slow = ask(pool, program, "/slow", 12)
+        program.wait_for_notes("begun", 12)
+        program.signal(signal.SIGTERM)
+        program.wait_for(lambda: refuses(program), "refusal of new connections")
+        program.open_gate()
+        assert [answer.result()[0] for answer in slow] == [200] * 12
+    assert program.wait_ended() == 0
+    program.wait_nothing_left()
+
+
+@both_ways
+def test_connections_queued_in_the_kernel_are_served(program: Program) -> None:
+    program.serve(WEB, services="app:web=1", graceful_shutdown_timeout=LONG)
+    with ThreadPoolExecutor(1) as pool:
+        stuck = ask(pool, program, "/stuck", 1)
+        program.wait_for_notes("begun")
+        queued = [connect(program) for _ in range(10)]
+        program.signal(signal.SIGTERM)
+        program.wait_for_output("worker .* gets TERM")
+        program.open_gate()
+        answers = [read_all(client) for client in queued]
+        assert stuck[0].result()[0] == 200
+    assert [answer[:15] for answer in answers] == [b"HTTP/1.1 200 OK"] * 10
+    assert program.wait_ended() == 0
+
+
+@both_ways
+@pytest.mark.parametrize("signums", [("SIGINT", "SIGINT"), ("SIGTERM", "SIGINT"), ("SIGQUIT",)])
+def test_a_second_int_and_quit_end_at_once(program: Program, signums: tuple[str, ...]) -> None:
+    program.serve(WEB, services="app:web=2", graceful_shutdown_timeout=LONG)
+    with ThreadPoolExecutor(1) as pool:
+        ask(pool, program, "/slow", 1)
+        program.wait_for_notes("begun")
+        for name in signums[:-1]:
+            program.signal(signal.Signals[name])
+            program.wait_for(lambda: program.ask("status").get("stopping"), "the stop to begin")
+            assert not program.ended()
+        program.signal(signal.Signals[signums[-1]])
+        assert program.wait_ended() == 137
+    program.wait_nothing_left()
+
+
+STUBBORN = """
+import signal, threading
+class Stubborn:
+    def start(self): {start}
+    def stop(self): {stop}
+    def wait(self): pass
+    def reset(self): pass
+"""
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("start", "stop"),
+    [
+        ("signal.signal(signal.SIGTERM, signal.SIG_IGN)", "pass"),
+        ("signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})", "pass"),
+        ("pass", "wait_for_gate(real_sleep)"),
+        ("pass", "wait_for_gate()"),
+    ],
+    ids=["ignores-TERM", "blocks-TERM", "stuck-in-stop", "never-ends-stop"],
+)
+def test_a_worker_that_does_not_end_shows_its_stacks_and_is_killed(program: Program, start: str, stop: str) -> None:
+    program.serve(STUBBORN.format(start=start, stop=stop), services="app:Stubborn", graceful_shutdown_timeout=0.5)
+    assert program.stop() == 137
+    assert "gets ABRT: did not end in time" in program.output()
+    assert "Fatal Python error: Aborted" in program.output()
+    assert len(program.errors()) == 1
+    assert "did not end in time and was killed" in program.errors()[0]
+    program.wait_nothing_left()
+
+
+def test_a_worker_that_blocks_abrt_too_is_killed(program: Program) -> None:
+    start = "signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())"
+    program.serve(STUBBORN.format(start=start, stop="pass"), services="app:Stubborn", graceful_shutdown_timeout=0.5)
+    assert program.stop() == 137
+    assert "gets KILL: did not end in time" in program.output()
+
+
+def can_be_told(program: Program) -> bool:
+    """Whether TERM is blocked or caught: from then on none may be lost.
+
+    Before, nobody can help it: Python has not executed the program's first statement, and the kernel drops the
+    signal if this is PID 1, else the process dies of it.
+    """
+    is_python = proc.command(program.pid).startswith(program.process.args[-6])
+    return is_python and signal.SIGTERM in proc.signals(program.pid, "SigBlk") | proc.signals(program.pid, "SigCgt")
+
+
+@both_ways
+@pytest.mark.parametrize("part", range(2))
+def test_term_at_any_instant_of_the_start_ends_it(make_program: Callable[[], Program], pid1: bool, part: int) -> None:
+    for step in range(5):  # in two parts, which may run at the same time
+        program = make_program()
+        program.write_app(WEB)
+        program.configure(services="app:web=2")
+        program.start()
+        time.sleep((part * 5 + step) * 0.075)  # any instant will do, that is what is tested
+        told = can_be_told(program)
+        program.signal(signal.SIGTERM)
+        if not told and pid1:
+            wait_for(lambda: program.ended() or can_be_told(program), "the first statement")  # noqa: B023
+            with suppress(ProcessLookupError):
+                program.signal(signal.SIGTERM)
+        assert program.wait_ended() in ({0} if told or pid1 else {0, -signal.SIGTERM})
+        program.wait_nothing_left()
+
+
+@both_ways
+def test_drain_delay_serves_on_but_is_not_ready(program: Program) -> None:
+    delay = 3.0
+    program.serve(WEB, services="app:web=2", drain_delay=delay)
+    before = time.monotonic()
+    program.signal(signal.SIGTERM)
+    program.wait_for(lambda: program.ask("status").get("stopping"), "the stop to begin")
+    assert program.get()[0] == 200
+    assert launcher(program, "healthcheck").returncode == 1
+    assert launcher(program, "healthcheck", "--live").returncode == 0
+    assert program.get()[0] == 200
+    assert not re.search("worker .* gets TERM", program.output())
+    assert program.wait_ended() == 0
+    assert time.monotonic() - before >= delay

@@ -1,0 +1,406 @@
+"""Programs that run their services in their own process."""
+
+from __future__ import annotations
+
+from signal import SIGHUP, SIGINT, SIGTERM
+
+import pytest
+
+from tests.functional.scripts import starter
+
+RECORDER = """
+    running = launcher.launch(conf, Recorder())
+    note("waits")
+    sys.exit(running.wait())
+"""
+
+
+@pytest.fixture(params=[False, True], ids=["process", "pid1"])
+def pid1(request):
+    return request.param
+
+
+@pytest.fixture
+def start(tmp_path):
+    with starter(tmp_path) as start:
+        yield start
+
+
+WORKING = """
+    import eventlet
+
+    class Working(launcher.Service):
+        def start(self):
+            self.tg.add_thread(self.work)
+
+        def work(self):
+            note("begun")
+            while not (HERE / "finish").exists():
+                eventlet.sleep(0.005)
+            note("finished")
+
+        def stop(self, graceful=True):
+            note("stop")
+            super().stop(graceful)
+
+    running = launcher.launch(conf, Working())
+    code = running.wait()
+    note("returned", code)
+    sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize("signum", [SIGTERM, SIGINT])
+def test_a_signal_lets_work_in_flight_finish(start, pid1, signum):
+    script = start(WORKING, pid1=pid1)
+    script.wait_for_notes("begun")
+    script.send(signum)
+    script.wait_for_notes("stop")
+    assert not script.notes("finished")
+    script.tell("finish")
+    assert script.end() == 0
+    assert script.notes() == [["begun"], ["stop"], ["finished"], ["returned", "0"]]
+
+
+def test_a_second_term_changes_nothing(start):
+    script = start(WORKING)
+    script.wait_for_notes("begun")
+    script.send(SIGTERM)
+    script.wait_for_notes("stop")
+    script.send(SIGTERM)
+    script.tell("finish")
+    assert script.end() == 0
+    assert len(script.notes("stop")) == 1
+
+
+def test_a_second_int_ends_it_at_once(start):
+    script = start(WORKING)
+    script.wait_for_notes("begun")
+    script.send(SIGINT)
+    script.wait_for_notes("stop")
+    assert script.stop(SIGINT) == 128 + SIGINT
+
+
+def test_an_idle_service_hears_term(start, pid1):
+    """It has no socket and no timer that would wake the hub: oslo.service sleeps on for a minute."""
+    script = start(RECORDER, pid1=pid1)
+    script.wait_for_notes("waits")
+    assert script.stop() == 0
+    assert [line[1] for line in script.notes("service")] == ["start", "wait", "stop", "wait"]
+
+
+def test_a_service_with_a_timer_ends(start):
+    script = start("""
+        class Ticking(launcher.Service):
+            def start(self):
+                self.tg.add_timer(0.01, note, None, "tick")
+
+        sys.exit(launcher.launch(conf, Ticking()).wait())
+    """)
+    script.wait_for_notes("tick", count=3)
+    assert script.stop() == 0
+
+
+def test_a_term_between_launch_and_wait_is_honoured(start, pid1):
+    script = start(
+        """
+        running = launcher.launch(conf, Recorder())
+        note("launched")
+        until_told("go")
+        sys.exit(running.wait())
+        """,
+        pid1=pid1,
+    )
+    script.wait_for_notes("launched")
+    script.send(SIGTERM)
+    script.tell("go")
+    assert script.end() == 0
+    assert len(script.notes("service", "stop")) == 1
+
+
+def test_a_term_while_a_service_starts_is_honoured(start, pid1):
+    script = start(
+        """
+        class Slow(Recorder):
+            def start(self):
+                note("starting")
+                until_told("go")
+
+        sys.exit(launcher.launch(conf, Slow()).wait())
+        """,
+        pid1=pid1,
+    )
+    script.wait_for_notes("starting")
+    script.send(SIGTERM)
+    script.tell("go")
+    assert script.end() == 0
+    assert len(script.notes("service", "stop")) == 1
+
+
+def test_what_start_raises_reaches_the_caller(start):
+    script = start("""
+        class Broken(Recorder):
+            def start(self):
+                raise LookupError("no such region")
+
+        try:
+            launcher.launch(conf, Broken())
+        except LookupError as error:
+            note("caught", error)
+            sys.exit(5)
+    """)
+    assert script.end() == 5
+    assert script.notes() == [["caught", "no", "such", "region"]]
+
+
+def test_one_worker_is_this_process_and_more_are_forked(start):
+    script = start("""
+        for workers in (None, 1):
+            note(type(launcher.launch(conf, Recorder(), workers=workers)).__name__)
+        several = launcher.launch(conf, Recorder(), workers=2)
+        note(type(several).__name__)
+        several.stop()
+    """)
+    assert script.end() == 0
+    names = [line[0] for line in script.notes() if line[0] != "service"]
+    assert names == ["ServiceLauncher", "ServiceLauncher", "ProcessLauncher"]
+
+
+def test_numbers_of_workers_that_make_no_sense_are_refused(start):
+    script = start("""
+        for workers in ("2", 2.0, True, 0, -1):
+            try:
+                launcher.launch(conf, Recorder(), workers=workers)
+            except (TypeError, ValueError) as error:
+                note(workers, type(error).__name__)
+    """)
+    assert script.end() == 0
+    assert script.notes() == [
+        ["2", "TypeError"],
+        ["2.0", "TypeError"],
+        ["True", "TypeError"],
+        ["0", "ValueError"],
+        ["-1", "ValueError"],
+    ]
+
+
+def test_an_unknown_restart_method_is_refused(start):
+    script = start("""
+        for name in ("ServiceLauncher", "ProcessLauncher"):
+            try:
+                getattr(launcher, name)(conf, restart_method="respawn")
+            except ValueError as error:
+                note(name, error)
+    """)
+    assert script.end() == 0
+    assert [line[0] for line in script.notes()] == ["ServiceLauncher", "ProcessLauncher"]
+
+
+def test_the_backdoor_has_its_place_before_start(start):
+    script = start("""
+        class Curious(Recorder):
+            def start(self):
+                note("port", self.backdoor_port)
+
+        running = launcher.launch(conf, Curious())
+        running.stop()
+        running.wait()
+    """)
+    assert script.end() == 0
+    assert script.notes("port") == [["port", "None"]]
+
+
+def test_a_service_may_stop_its_launcher(start):
+    script = start("""
+        import eventlet
+
+        running = launcher.launch(conf, Recorder())
+        eventlet.spawn_after(0.01, running.stop)
+        sys.exit(running.wait())
+    """)
+    assert script.end() == 0
+    assert len(script.notes("service", "stop")) == 1
+
+
+def test_several_services_are_stopped_together(start):
+    script = start("""
+        running = launcher.ServiceLauncher(conf)
+        running.launch_service(Recorder())
+        running.launch_service(Other())
+        note("waits")
+        sys.exit(running.wait())
+    """)
+    script.wait_for_notes("waits")
+    assert script.stop() == 0
+    assert len(script.notes("service", "stop")) == len(script.notes("other", "stop")) == 1
+
+
+# HUP
+
+
+def test_hup_restarts_the_services_in_place_with_the_new_configuration(start, pid1):
+    script = start(RECORDER, pid1=pid1)
+    ((_, _, pid, colour),) = script.wait_for_notes("service", "start")
+    assert colour == "red"
+    script.wait_for_notes("waits")
+    script.configure(colour="blue")
+    script.send(SIGHUP)
+    script.wait_for_notes("service", "start", pid, "blue")
+    assert script.stop() == 0
+    names = [line[1] for line in script.notes("service") if line[1] != "wait"]
+    assert names == ["start", "stop", "reset", "start", "stop"]
+    assert {line[2] for line in script.notes("service")} == {pid}
+
+
+def test_hup_can_mutate_instead(start):
+    script = start("""
+        running = launcher.launch(conf, Recorder(), restart_method="mutate")
+        note("waits")
+        sys.exit(running.wait())
+    """)
+    ((_, _, pid, _),) = script.wait_for_notes("service", "start")
+    script.wait_for_notes("waits")
+    script.configure(colour="blue")
+    script.send(SIGHUP)
+    script.wait_for_notes("service", "reset", pid, "blue")
+    assert script.stop() == 0
+    assert [line[1] for line in script.notes("service") if line[1] != "wait"] == ["start", "reset", "stop"]
+
+
+def test_a_configuration_that_cannot_be_read_changes_nothing(start):
+    script = start(RECORDER)
+    script.wait_for_notes("waits")
+    (script.folder / "script.conf").write_text("colour\n  = [[[")
+    script.send(SIGHUP)
+    script.wait_for_notes("service", "start", count=2)
+    assert {line[3] for line in script.notes("service", "start")} == {"red"}
+    assert script.stop() == 0
+
+
+SLOW_TO_STOP = """
+    import eventlet
+
+    class SlowToStop(Recorder):
+        def wait(self):
+            while not (HERE / "finish").exists():
+                note("waiting")
+                eventlet.sleep(0.005)
+
+    running = launcher.launch(conf, SlowToStop())
+    sys.exit(running.wait())
+"""
+
+
+def let_it_turn(script):
+    """Wait until it has obeyed the signals it was sent: it has waited again, more than once."""
+    script.wait_for_notes("waiting", count=len(script.notes("waiting")) + 3)
+
+
+def test_a_hup_during_a_reload_starts_no_service_twice(start):
+    script = start(SLOW_TO_STOP)
+    script.wait_for_notes("service", "start")
+    script.send(SIGHUP)
+    script.wait_for_notes("service", "stop")
+    script.configure(colour="blue")
+    script.send(SIGHUP)
+    let_it_turn(script)
+    script.tell("finish")
+    script.wait_for_notes("service", "start", count=3)
+    assert script.stop() == 0
+    assert [line[1] for line in script.notes("service") if line[1] != "reset"] == ["start", "stop"] * 3
+
+
+def test_a_term_during_a_reload_starts_nothing_any_more(start):
+    script = start(SLOW_TO_STOP)
+    script.wait_for_notes("service", "start")
+    script.send(SIGHUP)
+    script.wait_for_notes("service", "stop")
+    script.send(SIGTERM)
+    script.wait_for_notes("service", "stop", count=2)
+    script.tell("finish")
+    assert script.end() == 0
+    assert len(script.notes("service", "start")) == 1
+
+
+def test_a_service_that_cannot_be_started_again_ends_it(start):
+    script = start("""
+        class Once(Recorder):
+            def start(self):
+                if (HERE / "notes").exists():
+                    raise LookupError("no such region")
+                super().start()
+
+        sys.exit(launcher.launch(conf, Once()).wait())
+    """)
+    script.wait_for_notes("service", "start")
+    script.send(SIGHUP)
+    assert script.end() == 1
+    assert "no such region" in script.errors()
+
+
+def test_an_impossible_timeout_in_a_reload_does_not_prevent_the_stop(start):
+    script = start(RECORDER)
+    script.wait_for_notes("waits")
+    script.configure(graceful_shutdown_timeout="soon")
+    script.send(SIGHUP)
+    script.wait_for_notes("service", "start", count=2)
+    assert script.stop() == 0
+
+
+# A stop that takes too long
+
+
+@pytest.mark.parametrize("way", ["eventlet.sleep(0.01)", "pass"], ids=["waits", "spins"])
+def test_a_stop_that_takes_too_long_ends_with_1_and_the_stacks(start, pid1, way):
+    script = start(
+        f"""
+        import eventlet
+
+        class Stuck(Recorder):
+            def stop(self):
+                note("stopping")
+                self.grind()
+
+            def grind(self):
+                while True:
+                    {way}
+
+        running = launcher.launch(conf, Stuck())
+        note("waits")
+        sys.exit(running.wait())
+        """,
+        pid1=pid1,
+        graceful_shutdown_timeout=0.3,
+        keepalive_timeout=0.1,
+    )
+    script.wait_for_notes("waits")
+    assert script.stop() == 1
+    assert script.notes("stopping")
+    assert "most recent call first" in script.errors()
+
+
+def test_a_stop_in_time_leaves_no_timer_behind(start):
+    script = start(
+        """
+        running = launcher.launch(conf, Recorder())
+        note("waits")
+        code = running.wait()
+        time.sleep(0.5)
+        note("still here")
+        sys.exit(code)
+        """,
+        graceful_shutdown_timeout=0.2,
+        keepalive_timeout=0.1,
+    )
+    script.wait_for_notes("waits")
+    assert script.stop() == 0
+    assert script.notes("still", "here")
+
+
+def test_no_timeout_means_no_end(start):
+    script = start(WORKING, graceful_shutdown_timeout=0)
+    script.wait_for_notes("begun")
+    script.send(SIGTERM)
+    script.wait_for_notes("stop")
+    script.tell("finish")
+    assert script.end() == 0
