@@ -47,14 +47,19 @@ class World(RuleBasedStateMachine):
         self.served: set[int] = set()  # workers that were ever ready
         self.finish: list[Finish] = []
         self.told: list[str] = []
-        self.stopped_at: float | None = None
+        self.kernel_is_slow = False  # a killed process may take its time: uninterruptible sleep
+        self.got_ready: dict[str, set[int]] = {name: set() for name in NAMES}  # generations
+        self.asked_to_stop = False
+        self.had_to_be_killed = False
         self.listeners_open = True
         self.core = Core(POLICY)
 
-    @initialize(services=SPECS)
-    def starts(self, services: dict[str, int]) -> None:
+    @initialize(services=SPECS, well=st.booleans())
+    def starts(self, services: dict[str, int], well: bool) -> None:
         self.perform()
         self.load(services)
+        if well:
+            self.all_goes_well()
 
     # The operating system
 
@@ -107,12 +112,14 @@ class World(RuleBasedStateMachine):
             case Signals.SIGABRT:
                 assert pid not in self.aborted, "ABRT twice"
                 if pid in self.termed:
-                    assert self.now >= self.termed[pid] + POLICY.graceful_shutdown_timeout, "ABRT before the grace is over"
+                    assert self.now >= self.termed[pid] + POLICY.graceful_shutdown_timeout, (
+                        "ABRT before the grace is over"
+                    )
                 self.aborted[pid] = self.now
             case Signals.SIGKILL:
                 assert pid not in self.killed, "KILL twice"
                 assert pid in self.termed or pid in self.aborted, "KILL out of the blue"
-                if pid in self.aborted and not self.core._at_once:  # noqa: SLF001
+                if pid in self.aborted and not self.core._at_once:
                     assert self.now >= self.aborted[pid] + POLICY.abort_timeout, "KILL before the stacks were written"
                 self.killed.add(pid)
             case other:
@@ -125,11 +132,20 @@ class World(RuleBasedStateMachine):
             assert child.slot.serving(), "a serving worker is stopped before its replacement is ready"
 
     def dies(self, pid: int, status: int) -> None:
+        child = self.core.children[pid]
+        service = child.slot.service
+        others = [c for slot in service.slots for c in slot.children if c is not child] if service else []
+        still_serving = [c for c in others if c.stage is Stage.READY]
+        was_stopping = self.core.stopping
+        if was_stopping and service and pid in self.termed and pid in self.aborted.keys() | self.killed:
+            self.had_to_be_killed = True
         self.alive.discard(pid)
         generation = self.molds.pop(pid, None)
         self.asked = [spawn for spawn in self.asked if spawn.generation != generation]
         self.core.exited(pid, status, self.now)
         self.perform()
+        if self.core.stopping and not was_stopping:
+            assert not still_serving, "gave up while something of the service serves"
 
     def loading(self) -> list[int]:
         known = self.core.children
@@ -145,7 +161,9 @@ class World(RuleBasedStateMachine):
         self.perform()
 
     def workers(self, *stages: Stage) -> list[int]:
-        return sorted(c.pid for c in self.core.children.values() if c.slot.service and (not stages or c.stage in stages))
+        return sorted(
+            c.pid for c in self.core.children.values() if c.slot.service and (not stages or c.stage in stages)
+        )
 
     # What can happen
 
@@ -186,14 +204,51 @@ class World(RuleBasedStateMachine):
         for _ in range(count):
             if starting := self.workers(Stage.STARTING):
                 pid = data.draw(st.sampled_from(starting))
-                self.served.add(pid)
-                self.core.ready(pid, self.now)
+                self.gets_ready(pid)
+
+    def gets_ready(self, pid: int) -> None:
+        child = self.core.children[pid]
+        assert child.slot.service
+        self.served.add(pid)
+        self.got_ready[child.slot.service.name].add(child.generation)
+        self.core.ready(pid, self.now)
+        self.perform()
+
+    @rule()
+    def all_goes_well(self) -> None:
+        """Everything that is on its way arrives."""
+        for _ in range(200):
+            if self.loading():
+                self.load({"api": 2})
+            elif self.asked:
+                self.core.spawned(self.asked.pop(0).serial, self.fork(), self.now)
                 self.perform()
+            elif starting := self.workers(Stage.STARTING):
+                self.gets_ready(starting[0])
+            elif ending := self.ending():
+                self.dies(ending[0], 0)
+            else:
+                return
+        raise AssertionError("it never settles, though all goes well")
+
+    def ending(self) -> list[int]:
+        stages = (Stage.STOPPING, Stage.ABORTED, Stage.KILLED)
+        return [c.pid for c in self.core.children.values() if c.stage in stages]
 
     @precondition(lambda self: self.workers())
     @rule(data=st.data(), status=st.sampled_from([0, 1, 78, -9, -11]))
     def worker_dies(self, data: st.DataObject, status: int) -> None:
-        self.dies(data.draw(st.sampled_from(self.workers())), status)
+        pid = data.draw(st.sampled_from(self.workers()))
+        child = self.core.children[pid]
+        service = child.slot.service
+        assert service
+        ready = self.got_ready[service.name]
+        unproven = (
+            pid not in self.termed and child.generation == service.version.generation and child.generation not in ready
+        )
+        self.dies(pid, status)
+        if ready and unproven and not self.core.stopping:
+            assert service.version.generation in ready, "a reload that fails is not abandoned"
 
     @precondition(lambda self: self.workers(Stage.STOPPING, Stage.ABORTED, Stage.KILLED))
     @rule()
@@ -230,6 +285,11 @@ class World(RuleBasedStateMachine):
 
     @rule()
     def reload(self) -> None:
+        if self.core.stopping:
+            before = self.state()
+            self.core.reload()
+            assert self.state() == before, "a reload while stopping"
+            return
         serving = self.workers(Stage.READY)
         self.core.reload()
         self.perform()
@@ -248,6 +308,7 @@ class World(RuleBasedStateMachine):
         self.perform()
 
     def request_stop(self) -> None:
+        self.asked_to_stop = self.asked_to_stop or not self.core.stopping
         self.core.stop(self.now)
         self.perform()
 
@@ -263,7 +324,13 @@ class World(RuleBasedStateMachine):
             self.reap_killed()
         self.now = end
 
+    @rule()
+    def kernel_changes_pace(self) -> None:
+        self.kernel_is_slow = not self.kernel_is_slow
+
     def reap_killed(self) -> None:
+        if self.kernel_is_slow:
+            return
         for pid in sorted(self.killed & self.alive):  # the kernel keeps its promise
             self.dies(pid, -9)
 
@@ -274,9 +341,12 @@ class World(RuleBasedStateMachine):
         return (
             [(c.pid, c.stage, c.deadline) for c in core.children.values()],
             [(s.index, s.pending, s.failures, s.not_before, s.throttled, s.pending_until) for s in slots],
-            [(s.target, s.version, s.ready, s.failures, s.turn and s.turn.index, len(s.queue)) for s in core.services.values()],
+            [
+                (s.target, s.version, s.ready, s.failures, s.turn and s.turn.index, len(s.queue))
+                for s in core.services.values()
+            ],
             [(number, record.prepared) for number, record in core.generations.items()],
-            (core.stopping, core.terminating, core.finished, core.requested, list(core._tells)),  # noqa: SLF001
+            (core.stopping, core.terminating, core.finished, core.requested, list(core._tells)),
         )
 
     # What always holds
@@ -306,7 +376,12 @@ class World(RuleBasedStateMachine):
     @invariant()
     def idle_means_satisfied(self) -> None:
         """If the core waits for nothing and nobody, then all it wants is there."""
-        if self.core.stopping or self.asked or self.core.deadline() < inf or any(c.stage is not Stage.READY for c in self.core.children.values()):
+        if (
+            self.core.stopping
+            or self.asked
+            or self.core.deadline() < inf
+            or any(c.stage is not Stage.READY for c in self.core.children.values())
+        ):
             return
         for service in self.core.services.values():
             assert service.ready == service.target
@@ -321,6 +396,7 @@ class World(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Whatever happened: a stop ends in bounded time, even if no child obeys."""
         self.request_stop()
+        self.kernel_is_slow = False
         for spawn in self.asked if not self.finish else []:  # answers that were on their way
             self.core.spawned(spawn.serial, self.fork(), self.now)
             self.perform()
@@ -330,11 +406,17 @@ class World(RuleBasedStateMachine):
 
     def the_code_is_honest(self, finish: Finish) -> None:
         assert finish.code == 0 or finish.reason, "an abnormal end without a reason"
-        if finish.code == 137:
-            assert self.killed or self.aborted or "137" in finish.reason or "-9" in finish.reason
+        if self.asked_to_stop:
+            assert finish.code == (137 if self.had_to_be_killed else 0)
+        else:
+            assert finish.code, "it gave up, and says that all is well"
 
 
 World.TestCase.settings = settings(
-    max_examples=400, report_multiple_bugs=False, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=600,
+    report_multiple_bugs=False,
+    stateful_step_count=60,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
 )
 TestWorld = World.TestCase
