@@ -102,6 +102,7 @@ ENV PIP_PYTHON=/opt/venv/bin/python
 WORKDIR /usr/src/launcher
 # Without launcher/: the tests shall meet the installed package.
 COPY pyproject.toml ./
+COPY examples ./examples
 COPY tests ./tests
 LABEL org.opencontainers.image.title="launcher-dev" \
       org.opencontainers.image.description="Where services for the launcher image are built and tested" \

@@ -67,12 +67,6 @@ class Choice(Constrained, types.String):
         return str(super().__call__(value)).lower()
 
 
-class Switch(Constrained, types.Boolean):
-    """Yes or no."""
-
-    allowed = "true or false"
-
-
 class AbsolutePath(Constrained, types.String):
     """An absolute path, or nothing."""
 
@@ -127,13 +121,6 @@ OPTIONS: tuple[cfg.Opt, ...] = (
         Choice(**dict.fromkeys(NAMES, "green threads")),
         DEFAULT,
         "The concurrency library that workers run on.",
-    ),
-    _option(
-        "preload",
-        Switch(),
-        True,
-        "Import the application once and share it with all workers;",
-        "if false, every worker imports it by itself.",
     ),
     _option(
         "reload_method",

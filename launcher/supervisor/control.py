@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from launcher.supervisor.places import FILE_NAME, abstract_name, folders
+from launcher.supervisor.sockets import remove, remove_stale
 from launcher.supervisor.unpatched import unpatched
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class ControlSocket:
 
     def open(self, runtime_dir: str) -> str | None:
         """Listen in the first place that will have us; return where, or None when none would."""
-        for address in (*_paths(runtime_dir), abstract_name()):
+        for address in _addresses(runtime_dir):
             listener = _listen(address)
             if listener is not None:
                 self._listener, self._path = listener, address
@@ -63,7 +64,7 @@ class ControlSocket:
         self._listener.close()
         self._listener = None
         if not self._path.startswith("\0"):
-            _unlink(self._path)
+            remove(self._path)
 
     def close_in_child(self) -> None:
         """Close the descriptors that a fork has copied."""
@@ -119,11 +120,13 @@ class ControlSocket:
         client.close()
 
 
-def _paths(runtime_dir: str) -> Iterator[str]:
+def _addresses(runtime_dir: str) -> Iterator[str]:
+    """Yield the places to try; a folder is made only when those before it would not do."""
     for folder in folders(runtime_dir):
         path = os.path.join(folder, FILE_NAME)
         if _private(folder) and len(os.fsencode(path)) <= PATH_MAX:
             yield path
+    yield abstract_name()
 
 
 def _private(folder: str) -> bool:
@@ -147,8 +150,8 @@ def _listen(address: str) -> socket.socket | None:
     sockets = unpatched("socket")
     listener: socket.socket = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
     try:
-        if _is_stale(address):
-            _unlink(address)
+        if not address.startswith("\0"):
+            remove_stale(address)
         mask = os.umask(0o177)
         try:
             listener.bind(address)
@@ -162,27 +165,8 @@ def _listen(address: str) -> socket.socket | None:
     return listener
 
 
-def _is_stale(address: str) -> bool:
-    sockets = unpatched("socket")
-    with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as probe:
-        try:
-            probe.connect(address)
-        except ConnectionRefusedError:
-            return not address.startswith("\0")
-        except OSError:
-            return False
-    return False
-
-
 def _is_ours(client: socket.socket) -> bool:
     sockets = unpatched("socket")
     credentials = client.getsockopt(sockets.SOL_SOCKET, sockets.SO_PEERCRED, _CREDENTIALS.size)
     _, uid, _ = _CREDENTIALS.unpack(credentials)
     return uid in (0, os.geteuid())
-
-
-def _unlink(path: str) -> None:
-    try:
-        os.unlink(path)
-    except OSError:  # the folder went read-only, or somebody was faster
-        pass

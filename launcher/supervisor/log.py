@@ -41,30 +41,39 @@ class Log:
         if LEVELS.index(level) < self._threshold:
             return
         if self._lost:
-            self._write(self._format("warning", f"{self._lost} log lines were lost: stderr did not take them"))
-        self._write(self._format(level, text))
+            loss = self._format("warning", f"{self._lost} log lines were lost: stderr did not take them")
+            if self._write(loss):
+                self._lost = 0
+        self.raw(self._format(level, text))
+
+    def close(self) -> None:
+        """Close what was opened here; further lines go to stderr itself."""
+        if self._fd != STDERR:
+            os.close(self._fd)
+            self._fd = STDERR
 
     def raw(self, text: str) -> None:
         """Write a line as it is: an error message of the program itself."""
-        self._write(text + "\n")
+        if not self._write(text):
+            self._lost += 1
 
     def _format(self, level: str, text: str) -> str:
         now = time()
         stamp = f"{strftime('%Y-%m-%dT%H:%M:%S', gmtime(now))}.{int(now % 1 * 1000):03d}Z"
         if self._style == "json":
             line = {"time": stamp, "level": level, "process": os.getpid(), "logger": "launcher", "message": text}
-            return json.dumps(line) + "\n"
-        return f"{stamp} {level.upper():7} launcher[{os.getpid()}] {text}\n"
+            return json.dumps(line)
+        return f"{stamp} {level.upper():7} launcher[{os.getpid()}] {text}"
 
-    def _write(self, line: str) -> None:
-        data = line.encode(errors="backslashreplace")[-PIPE_BUF:]
+    def _write(self, line: str) -> bool:
+        """Write a line unless that would block; return whether it needs no other try."""
+        data = f"{line}\n".encode(errors="backslashreplace")[-PIPE_BUF:]
         try:
-            taken = self._takes_now() and unpatched("os").write(self._fd, data)
+            return self._takes_now() and bool(unpatched("os").write(self._fd, data))
         except BlockingIOError:
-            taken = 0
+            return False
         except OSError:  # closed, or the reader is gone: there is nobody to tell
-            return
-        self._lost = 0 if taken else self._lost + 1
+            return True
 
     def _takes_now(self) -> bool:
         """Whether a write will not block: certain for a descriptor of our own, else asked."""

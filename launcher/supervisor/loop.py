@@ -83,6 +83,7 @@ class Loop:
     def close_in_child(self, keep: Sequence[socket.socket]) -> None:
         """In a forked process: close what is ours alone, all sockets but those to keep, and give the signals back."""
         self._inbox.close()
+        self.log.close()
         self.listeners.close_in_child(keep)
         self._epoll.close()
         self._control.close_in_child()
@@ -98,6 +99,7 @@ class Loop:
             try:
                 self.listeners.bind(loaded.settings.listen)
             except ConfigError as error:
+                self.spawner.forget(generation)  # its mold ends
                 self._prepare_failed(generation, EXIT_CONFIG, str(error))
                 return
             self._apply(generation, loaded.settings)
@@ -147,6 +149,7 @@ class Loop:
         self._inbox.close()
         self._epoll.close()
         self._notices.close()
+        self.log.close()
         for fd in self._lifeline:
             os.close(fd)
 
@@ -183,8 +186,9 @@ class Loop:
         if child is None:
             self.log.say("debug", f"reaped orphan {pid}: {_describe(status)}")
         else:
-            level = "info" if child.asked else "warning"
-            self._say_of(pid, level, f"ended: {_describe(status)}")
+            # A mold that ends as expected is no news: if it could not load, its one line has said all.
+            expected = "info" if child.slot.service else "debug"
+            self._say_of(pid, expected if child.asked else "warning", f"ended: {_describe(status)}")
         self.core.exited(pid, status, monotonic())
 
     def _say_of(self, pid: int, level: str, text: str) -> None:

@@ -71,7 +71,7 @@ def _close(sockets: dict[str, socket.socket]) -> None:
     for address, listener in sockets.items():
         listener.close()
         if address.startswith("unix:"):
-            _remove(address.removeprefix("unix:"))
+            remove(address.removeprefix("unix:"))
 
 
 def _bind(address: str) -> socket.socket:
@@ -81,7 +81,7 @@ def _bind(address: str) -> socket.socket:
         path = address.removeprefix("unix:")
         listener = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
         where: str | tuple[str, int] = path
-        _remove_stale(path)
+        remove_stale(path)
     else:
         host, _, port = address.rpartition(":")
         family = sockets.AF_INET6 if host.startswith("[") else sockets.AF_INET
@@ -98,7 +98,7 @@ def _bind(address: str) -> socket.socket:
     return listener
 
 
-def _remove_stale(path: str) -> None:
+def remove_stale(path: str) -> None:
     """Remove a socket file that nobody listens on: a supervisor that was killed has left it."""
     sockets = unpatched("socket")
     try:
@@ -107,12 +107,13 @@ def _remove_stale(path: str) -> None:
         with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as probe:
             probe.connect(path)
     except ConnectionRefusedError:
-        _remove(path)
+        remove(path)
     except OSError:  # not there; or bind will say what is wrong with it
         pass
 
 
-def _remove(path: str) -> None:
+def remove(path: str) -> None:
+    """Remove a file, if it can be."""
     try:
         os.unlink(path)
     except OSError:  # the folder went read-only, or somebody was faster

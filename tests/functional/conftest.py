@@ -34,8 +34,8 @@ def make_program(tmp_path: Path, pid1: bool) -> Iterator[Callable[[], Program]]:
             return programs[-1]
 
         yield make
-        for program in programs:  # pytest shows it when the test has failed
-            print(f"--- output of program {program.folder.name}\n{program.output()}")
+        for program in programs:
+            program.show()
 
 
 @pytest.fixture

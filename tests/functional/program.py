@@ -14,7 +14,6 @@ import subprocess
 import sys
 import uuid
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.functional import load, proc
@@ -22,6 +21,7 @@ from tests.functional.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
 LAUNCHER = (sys.executable, "-m", "launcher")
 USER_NAMESPACE = () if os.geteuid() == 0 else ("--user", "--map-root-user")
@@ -139,6 +139,10 @@ class Program:
 
     # What it says
 
+    def show(self) -> None:
+        """Print the output for pytest, which shows it when the test has failed."""
+        print(f"--- output of {self.folder}\n{self.output()}")  # noqa: T201
+
     def output(self) -> str:
         """Return everything that was written to stdout and stderr."""
         return self._output.read_text(errors="replace") if self._output.exists() else ""
@@ -155,6 +159,10 @@ class Program:
         """Return what the application has noted."""
         path = self.folder / "notes"
         return path.read_text().splitlines() if path.exists() else []
+
+    def close_gate(self) -> None:
+        """Let nothing more go on that waits for the gate."""
+        (self.folder / "gate").unlink()
 
     def wait_for_notes(self, word: str, count: int = 1) -> list[str]:
         """Wait for so many notes that begin with a word; return them."""

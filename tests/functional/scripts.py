@@ -166,7 +166,9 @@ def starter(folder: Path) -> Iterator[Callable[..., Script]]:
     finally:
         for script in started:
             script.close()
-            print(f"--- notes\n{script.notes()}\n--- stderr\n{script.errors()}")  # shown when the test has failed
+            sys.stdout.write(
+                f"--- notes\n{script.notes()}\n--- stderr\n{script.errors()}\n"
+            )  # shown when the test has failed
 
 
 def lives(pid: int) -> bool:

@@ -46,9 +46,7 @@ def crash(program: Program, start: str, **options: object) -> int:
         ("os._exit(0)", 70),
     ],
 )
-def test_a_crash_loop_ends_the_container_with_the_code_and_the_reason(
-    program: Program, start: str, code: int
-) -> None:
+def test_a_crash_loop_ends_the_container_with_the_code_and_the_reason(program: Program, start: str, code: int) -> None:
     log = program.folder / "termination-log"
     log.touch()
     assert crash(program, start, termination_log=log) == code
@@ -96,7 +94,9 @@ def test_backoff_goes_on_until_it_works(program: Program) -> None:
 
 
 def test_a_worker_that_dies_after_it_was_ready_is_replaced_at_once(program: Program) -> None:
-    start = "Path('once').exists() or (Path('once').touch(), __import__('threading').Timer(0.5, os._exit, (5,)).start())"
+    start = (
+        "Path('once').exists() or (Path('once').touch(), __import__('threading').Timer(0.5, os._exit, (5,)).start())"
+    )
     program.write_app(MORTAL.format(start=start))
     program.configure(services="app:Service=1", listen=None)
     program.start()

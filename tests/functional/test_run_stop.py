@@ -6,7 +6,7 @@ import re
 import signal
 import socket
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from tests.functional.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
     from tests.functional.program import Program
 
@@ -162,6 +163,26 @@ def test_term_at_any_instant_of_the_start_ends_it(make_program: Callable[[], Pro
                 program.signal(signal.SIGTERM)
         assert program.wait_ended() in ({0} if told or pid1 else {0, -signal.SIGTERM})
         program.wait_nothing_left()
+
+
+EARLY = """
+import os, signal, sys
+class Early:
+    def find_spec(self, name, path=None, target=None):
+        if name == "launcher.cli":
+            os.kill(os.getpid(), signal.SIGTERM)
+sys.meta_path.insert(0, Early())
+"""
+
+
+@both_ways
+def test_term_before_the_first_import_is_honoured(program: Program) -> None:
+    program.folder.joinpath("sitecustomize.py").write_text(EARLY)
+    program.write_app(WEB)
+    program.configure(services="app:web=2")
+    program.start(environ={"PYTHONPATH": str(program.folder)})
+    assert program.wait_ended() == 0
+    assert "is ready" not in program.output()
 
 
 @both_ways

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
@@ -15,10 +14,9 @@ from uuid import uuid4
 import docker
 import pytest
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))  # for harness.py, which no other test folder has
+from tests.integration.harness import BASE_IMAGE, DEV_IMAGE, Box
 
-from harness import Box  # noqa: E402
+HERE = Path(__file__).parent
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 LABEL = "launcher.test-run"
-BASE_IMAGE, DEV_IMAGE = "launcher:latest", "launcher-dev:latest"
 BOXES = pytest.StashKey[list[Box]]()
 HARDENED = {
     "read_only": True,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     Found = TypeVar("Found")
 
+BASE_IMAGE, DEV_IMAGE = "launcher:latest", "launcher-dev:latest"
 PATIENCE = 40.0  # seconds; the deadline of everything that is bound to happen
 REQUESTS_MAX = 5000  # of one client
 PAUSE = 0.005  # seconds between two requests of one client: two cores are shared by all of this
@@ -140,6 +141,10 @@ class Box:
         code, output = self.container.exec_run(list(command))
         return code, output.decode(errors="replace")
 
+    def kill_worker(self, pid: int) -> None:
+        """Send KILL to a process inside."""
+        self.run("sh", "-c", f"kill -KILL {pid}")
+
     def look(self, *question: str) -> Any:
         """Ask app/look.py inside."""
         return json.loads(self.run("python3", "/app/look.py", *question))
@@ -200,7 +205,7 @@ class Box:
         self.container.kill(name)
 
     def stop(self, patience: int = 30) -> int:
-        """`docker stop`; return the exit code.  Docker's own KILL comes after `patience` seconds, far beyond any grace."""
+        """`docker stop`; return the exit code.  Docker's own KILL comes after `patience` seconds, beyond any grace."""
         self.container.stop(timeout=patience)
         return self.exit_code()
 

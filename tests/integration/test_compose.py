@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 from pathlib import Path
 
 import pytest
-from harness import Client, shell, wait_for
+
+from tests.integration.harness import Client, shell, wait_for
 
 ROOT = Path(__file__).parents[2]
 SERVICES = {"api", "scheduler"}
@@ -20,11 +20,11 @@ class Demo:
 
     def __init__(self, project: str) -> None:
         self.port = free_port()
-        self._project = project
+        self.project = project
 
     def __call__(self, *command: str) -> str:
-        environment = {**os.environ, "API_PORT": str(self.port)}
-        return shell("docker", "compose", "-p", self._project, *command, cwd=ROOT, env=environment)
+        compose = ("docker", "compose", "--file", "compose.yaml", "--project-name", self.project)
+        return shell(*compose, *command, cwd=ROOT, env={**os.environ, "API_PORT": str(self.port)})
 
     def containers(self) -> dict[str, dict[str, object]]:
         lines = self("ps", "--all", "--format", "json").splitlines()
@@ -43,12 +43,13 @@ def demo(engine, run_id):
     try:
         yield demo
     finally:
-        demo("down", "--timeout", "1", "--volumes", "--rmi", "local")
+        demo("down", "--timeout", "1", "--volumes")
+        for service in SERVICES:  # not `--rmi local`, which takes the base image with it
+            engine.images.remove(f"{demo.project}-{service}", force=True)
 
 
 @pytest.mark.timeout(300)
-def test_up_serves_and_ticks_and_stop_ends_both_with_0(demo):
-    assert shutil.which("docker")
+def test_up_serves_and_ticks_stop_ends_both_with_0_and_down_removes_them(demo):
     demo("up", "--wait", "--wait-timeout", "60")
     up = demo.containers()
     assert {name: found["Health"] for name, found in up.items()} == dict.fromkeys(SERVICES, "healthy")
@@ -58,3 +59,5 @@ def test_up_serves_and_ticks_and_stop_ends_both_with_0(demo):
     wait_for(lambda: "tick 3" in demo("logs", "scheduler"), "the scheduler's ticks")
     demo("stop")
     assert {name: found["ExitCode"] for name, found in demo.containers().items()} == dict.fromkeys(SERVICES, 0)
+    demo("down")
+    assert demo.containers() == {}

@@ -45,7 +45,7 @@ def test_a_service_that_raises_at_import_shows_its_own_traceback(run_container):
     ("options", "named"),
     [
         ({"environment": {"OS_LAUNCHER__WORKERS": "abc"}}, "workers = abc"),
-        ({"environment": {"OS_LAUNCHER__WORKRES": "2"}}, "workers"),
+        ({"environment": {"OS_LAUNCHER__WORKRES": "2"}}, "OS_LAUNCHER__WORKERS"),
     ],
 )
 def test_a_bad_option_is_one_line(run_container, options, named):

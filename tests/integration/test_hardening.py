@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 STRANGER = "123456"  # no such user in the image
@@ -29,6 +31,10 @@ def test_without_hardening_it_runs_as_well(run_container):
 
 
 def test_the_control_socket_is_for_its_own_user(run_container):
-    box = run_container("app:api=1")
-    code, output = box.container.exec_run(["launcher", "healthcheck"], user=STRANGER)
-    assert (code, b"yes" in output) == (1, False)
+    # Nothing is writable, so it has no file whose mode would keep others out.
+    box = run_container("app:api=1", tmpfs={})
+    question = ["python3", "/app/ask.py", "live", "10001"]
+    assert json.loads(box.run(*question)) == {"ok": True}
+    code, output = box.container.exec_run(question, user=STRANGER)
+    assert code == 1
+    assert b"Connection reset by peer" in output

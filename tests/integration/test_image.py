@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from conftest import BASE_IMAGE, DEV_IMAGE
+
+from tests.integration.harness import BASE_IMAGE, DEV_IMAGE
 
 SECOND = 1_000_000_000  # nanoseconds
 
@@ -28,7 +29,9 @@ def test_configuration(engine):
     assert config["Healthcheck"]["Test"] == ["CMD", "launcher", "healthcheck"]
     assert config["Healthcheck"]["StartInterval"] == SECOND
     assert not config.get("OnBuild")
-    labels = {f"org.opencontainers.image.{name}" for name in ("title", "description", "licenses", "version", "base.name")}
+    labels = {
+        f"org.opencontainers.image.{name}" for name in ("title", "description", "licenses", "version", "base.name")
+    }
     assert labels <= config["Labels"].keys()
     environment = dict(pair.split("=", 1) for pair in config["Env"])
     assert environment["SSL_CERT_FILE"] == environment["REQUESTS_CA_BUNDLE"] == "/etc/ssl/certs/ca-certificates.crt"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness import Call, wait_for
+from tests.integration.harness import Call, wait_for
 
 PIDS = 40  # the launcher's few processes, and room for an exec, whose own threads count
 

@@ -31,7 +31,7 @@ def test_it_supervises_as_a_subreaper(box):
     box.get("/orphans?count=100")
     living = box.await_no_zombies()
     assert {process.parent for process in living.values() if process.command == ["sleep", "1"]} <= {launcher}
-    box.run("kill", "-KILL", str(min(workers)))
+    box.kill_worker(min(workers))
     box.await_workers(2, without={min(workers)})
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
-from harness import wait_for
+
+from tests.integration.harness import wait_for
 
 IDLE = 10.0  # seconds for which PID 1 must not wake up
 

@@ -22,7 +22,7 @@ def test_zombies_of_a_worker_are_reaped_when_it_is_gone(run_container):
     dead = [process for process in box.processes().values() if process.state == "Z"]
     assert len(dead) == COUNT
     assert {process.parent for process in dead} == {worker}
-    box.run("kill", "-KILL", str(worker))
+    box.kill_worker(worker)
     box.await_workers(1, without={worker})
     box.await_no_zombies()
 

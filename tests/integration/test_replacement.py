@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness import load, wait_for
+from tests.integration.harness import load, wait_for
 
 CLIENTS = 4
 
@@ -13,7 +13,7 @@ def test_a_killed_worker_is_replaced_while_requests_go_on(run_container):
     victim = min(workers)
     with load(box, CLIENTS) as seen:
         wait_for(lambda: seen.answered_by == workers, "answers of both workers")
-        box.run("kill", "-KILL", str(victim))
+        box.kill_worker(victim)
         now = box.await_workers(2, without={victim})
         wait_for(lambda: now <= seen.answered_by, "answers of the new worker")
     assert now - workers

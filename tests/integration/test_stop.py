@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from harness import Call, Client, wait_for
+
+from tests.integration.harness import Call, Client, wait_for
 
 QUEUED = 10
 GRACE = 1

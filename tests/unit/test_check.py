@@ -75,11 +75,11 @@ def test_no_limit(check):
 
 
 def test_mistakes_are_lines_on_stderr(check):
-    done = check("--workers", "0", "--preload", "maybe", "shop:api")
+    done = check("--workers", "0", "--log-level", "chatty", "shop:api")
     assert (done.returncode, done.stdout) == (78, "")
     assert done.stderr.splitlines() == [
         "launcher: error: workers = 0 (command line): must be a whole number from 1 to 10000",
-        "launcher: error: preload = maybe (command line): must be true or false",
+        "launcher: error: log_level = chatty (command line): must be one of: debug, info, warning, error",
     ]
 
 

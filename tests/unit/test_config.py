@@ -116,7 +116,7 @@ class TestPrecedence:
         assert {target.source for target in config.targets(conf)} == {"command line"}
 
     def test_every_option_can_be_an_argument_and_a_variable(self, load, monkeypatch):
-        sample = {"services": "a:b", "listen": ":1", "backend": "eventlet", "preload": "no", "reload_method": "reset"}
+        sample = {"services": "a:b", "listen": ":1", "backend": "eventlet", "reload_method": "reset"}
         sample |= {"on_crash_loop": "backoff", "log_format": "JSON", "log_level": "DEBUG"}
         sample |= {"runtime_dir": "/r", "termination_log": "/t", "graceful_shutdown_timeout": "70"}
         argv = []
@@ -131,7 +131,6 @@ class TestPrecedence:
         }
         assert {each.source for each in by_argument.values()} == {"command line"}
         assert by_argument["log_level"].value == "debug"
-        assert by_argument["preload"].value is False
 
     def test_other_groups_are_the_applications(self, load, write):
         conf = load("--config-file", write("[DEFAULT]\nworkers = abc\n[shop]\nworker = 1\n"), "shop:api")
@@ -251,8 +250,6 @@ class TestMistakes:
             *((name, "0") for name in ["startup_timeout", "backoff_min", "backoff_max", "keepalive_timeout"]),
             ("crash_loop_threshold", "0"),
             ("backend", "gevent"),
-            ("preload", "perhaps"),
-            ("preload", ""),
             ("reload_method", "rolling"),
             ("on_crash_loop", "restart"),
             ("log_format", "xml"),

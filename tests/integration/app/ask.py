@@ -1,4 +1,4 @@
-"""Ask the supervisor of this container on its control socket, and print its answer."""
+"""Ask the supervisor of this container on its control socket, and print its answer: COMMAND [UID OF THE SUPERVISOR]."""
 
 from __future__ import annotations
 
@@ -23,4 +23,7 @@ def ask(command: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(ask(sys.argv[1]))
+    command, *uid = sys.argv[1:]
+    if uid:
+        os.geteuid = lambda: int(uid[0])  # which the socket's name is made of
+    sys.stdout.write(ask(command))

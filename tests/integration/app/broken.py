@@ -1,3 +1,3 @@
 """A module that cannot be imported: the application's own mistake."""
 
-raise RuntimeError("no database configured")  # noqa: EM101, TRY003
+raise RuntimeError("no database configured")

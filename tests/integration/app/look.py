@@ -17,7 +17,9 @@ def processes() -> list[dict[str, Any]]:
         if int(folder.name) == os.getpid():
             continue
         try:
-            fields = dict(line.split(":\t", 1) for line in (folder / "status").read_text().splitlines() if ":\t" in line)
+            fields = dict(
+                line.split(":\t", 1) for line in (folder / "status").read_text().splitlines() if ":\t" in line
+            )
             command = (folder / "cmdline").read_bytes().decode().split("\0")[:-1]
         except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
             continue

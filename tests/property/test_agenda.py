@@ -1,0 +1,78 @@
+"""The agenda against a model that looks through all slots."""
+
+from __future__ import annotations
+
+from math import inf
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from launcher.supervisor.agenda import Agenda
+from launcher.supervisor.state import Slot
+
+INDICES = range(5)
+SECONDS = st.sampled_from([0.0, 0.5, 1.0, 2.0])
+
+
+class Model(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.agenda = Agenda()
+        self.slots = [Slot(None, index) for index in INDICES]
+        self.now = 0.0
+        self.marked: list[int] = []  # in order
+        self.wakes = [inf for _ in INDICES]
+
+    @rule(index=st.sampled_from(INDICES))
+    def something_happens(self, index: int) -> None:
+        self.agenda.mark(self.slots[index])
+        self._mark(index)
+
+    @rule(seconds=SECONDS)
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule()
+    def looks(self) -> None:
+        """Whoever looks and has something to do comes back to the same slot."""
+        first = self._first()
+        assert self.agenda.first(self.now) is first
+
+    @rule(patience=st.sampled_from([0.5, 1.0, 1.5, inf]), others=st.integers(0, 4))
+    def settles(self, patience: float, others: int) -> None:
+        for _ in range(others + 1):
+            if self._first() is None:
+                return
+            self.wakes[self.marked.pop(0)] = self.now + patience
+            self.agenda.settle(self.now + patience)
+
+    def _first(self) -> Slot | None:
+        for index in sorted(INDICES, key=self.wakes.__getitem__):
+            if self.wakes[index] <= self.now:
+                self.wakes[index] = inf
+                self._mark(index)
+        first = self.agenda.first(self.now)
+        if first is None:
+            assert self.marked == []
+        else:  # of those that came up at the same time either may be the first
+            assert first.index in self.marked
+            self.marked.remove(first.index)
+            self.marked.insert(0, first.index)
+        return first
+
+    def _mark(self, index: int) -> None:
+        if index not in self.marked:
+            self.marked.append(index)
+
+    @invariant()
+    def the_marks_agree(self) -> None:
+        assert {slot.index for slot in self.slots if slot.marked} == set(self.marked)
+
+    @invariant()
+    def the_deadline_is_the_first_wake(self) -> None:
+        assert self.agenda.deadline() == min(self.wakes)
+
+
+Model.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestModel = Model.TestCase

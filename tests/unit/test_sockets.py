@@ -1,0 +1,164 @@
+"""Listening sockets of the supervisor."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from launcher.errors import ConfigError
+from launcher.supervisor.settings import Listen
+from launcher.supervisor.sockets import Listeners
+
+ANY_PORT = "127.0.0.1:0"
+
+
+@pytest.fixture
+def listeners():
+    listeners = Listeners()
+    yield listeners
+    listeners.close()
+
+
+def wanted(address, service="api"):
+    return Listen(service, address, "shop.conf:3")
+
+
+def only(listeners, listen):
+    (listener,) = listeners.of([listen], listen.service)
+    return listener
+
+
+def answers(address, family=socket.AF_INET):
+    with socket.socket(family) as client:
+        client.settimeout(10)
+        return client.connect_ex(address) == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "family"), [(ANY_PORT, socket.AF_INET), (":0", socket.AF_INET), ("[::1]:0", socket.AF_INET6)]
+)
+def test_a_bound_address_is_listened_on(listeners, address, family):
+    if family == socket.AF_INET6 and not Path("/proc/net/if_inet6").exists():
+        pytest.skip("this machine has no IPv6")
+    listeners.bind([wanted(address)])
+    listener = only(listeners, wanted(address))
+    assert answers(listener.getsockname(), family)
+    assert not listener.getblocking()
+    assert not listener.get_inheritable()
+    listener.accept()[0].close()
+
+
+def test_an_address_that_is_kept_keeps_its_socket_and_its_queue(listeners):
+    listen = wanted(ANY_PORT)
+    listeners.bind([listen])
+    before = only(listeners, listen)
+    with socket.create_connection(before.getsockname()):
+        listeners.bind([listen, wanted("127.0.0.1:00")])
+        listeners.keep([listen])
+        assert only(listeners, listen) is before
+        before.accept()[0].close()
+
+
+def test_each_service_gets_its_own(listeners):
+    api, admin = wanted(ANY_PORT), wanted("127.0.0.1:00", "admin")
+    listeners.bind([api, admin])
+    assert len(listeners.of([api, admin], "api")) == len(listeners.of([api, admin], "admin")) == 1
+    assert only(listeners, api) is not only(listeners, admin)
+    assert listeners.of([api, admin], "scheduler") == ()
+
+
+def test_every_address_in_use_is_told_and_nothing_stays_bound(listeners, tmp_path):
+    free = f"unix:{tmp_path}/free"
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+        taken = [f"127.0.0.1:{server.getsockname()[1]}" for server in (one, two)]
+        with pytest.raises(ConfigError) as refused:
+            listeners.bind([wanted(free), *map(wanted, taken)])
+    first, second = str(refused.value).splitlines()
+    assert first.startswith(f"listen = {taken[0]} (shop.conf:3): the address is in use")
+    assert second.startswith(f"listen = {taken[1]} (shop.conf:3): the address is in use")
+    assert not (tmp_path / "free").exists()
+    listeners.bind([wanted(free)])
+
+
+def test_a_failure_leaves_what_was_bound_before(listeners, tmp_path):
+    listen = wanted(ANY_PORT)
+    listeners.bind([listen])
+    with pytest.raises(ConfigError):
+        listeners.bind([listen, wanted(f"unix:{tmp_path}/missing/http")])
+    assert answers(only(listeners, listen).getsockname())
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("192.0.2.1:8080", "this machine does not have that address"),
+        ("unix:/nonexistent/http", "no such file or directory"),
+    ],
+)
+def test_what_the_kernel_refuses_is_explained(listeners, address, reason):
+    with pytest.raises(ConfigError, match=reason):
+        listeners.bind([wanted(address)])
+
+
+# Unix sockets
+
+
+def test_a_unix_socket_is_removed_when_it_is_closed(listeners, tmp_path):
+    path = str(tmp_path / "http")
+    listeners.bind([wanted(f"unix:{path}")])
+    assert answers(path, socket.AF_UNIX)
+    listeners.close()
+    assert not os.path.lexists(path)
+
+
+def test_a_stale_unix_socket_is_replaced(listeners, tmp_path):
+    path = str(tmp_path / "http")
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(path)
+    listeners.bind([wanted(f"unix:{path}")])
+    assert answers(path, socket.AF_UNIX)
+
+
+def test_a_unix_socket_that_somebody_listens_on_is_not_stolen(listeners, tmp_path):
+    path = str(tmp_path / "http")
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(path)
+        other.listen()
+        with pytest.raises(ConfigError, match="the address is in use"):
+            listeners.bind([wanted(f"unix:{path}")])
+        assert answers(path, socket.AF_UNIX)
+
+
+def test_a_file_that_is_no_socket_is_not_removed(listeners, tmp_path):
+    (tmp_path / "http").write_text("precious")
+    with pytest.raises(ConfigError, match="the address is in use"):
+        listeners.bind([wanted(f"unix:{tmp_path}/http")])
+    assert (tmp_path / "http").read_text() == "precious"
+
+
+# Letting go
+
+
+def test_what_is_not_kept_is_closed(listeners):
+    api, admin = wanted(ANY_PORT), wanted("127.0.0.1:00", "admin")
+    listeners.bind([api, admin])
+    address = only(listeners, admin).getsockname()
+    listeners.keep([api])
+    assert answers(only(listeners, api).getsockname())
+    assert not answers(address)
+
+
+def test_a_child_closes_what_is_not_its_own_and_removes_nothing(listeners, tmp_path):
+    api, admin = wanted(f"unix:{tmp_path}/api"), wanted(f"unix:{tmp_path}/admin", "admin")
+    listeners.bind([api, admin])
+    mine, other = only(listeners, api), only(listeners, admin)
+    pid = os.fork()
+    if pid == 0:
+        listeners.close_in_child([mine])
+        os._exit((mine.fileno() == -1) + 2 * (other.fileno() != -1))
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert answers(f"{tmp_path}/api", socket.AF_UNIX)
+    assert answers(f"{tmp_path}/admin", socket.AF_UNIX)
