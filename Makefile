@@ -48,22 +48,26 @@ base-image: engine ## make sure that debian:trixie-slim is here, pulled or made 
 image: engine base-image ## build launcher:latest and launcher-dev:latest
 	@tools/image
 
-bench: $(stamp) ## run the benchmarks
-	@echo "bench: python -m bench"
-	@$(bin)/python -m bench $(ARGS)
+bench: .venv-bench/.complete ## measure the launcher beside its peers
+	@echo "bench: the launcher beside its peers, interleaved"
+	@.venv-bench/bin/python -m bench $(ARGS)
 
 lock: $(stamp) ## write requirements/*.txt anew from requirements/*.in; ARGS=--upgrade for newer versions
 	@echo "lock: resolving requirements/*.in"
 	@tools/lock $(ARGS)
 
 clean: ## remove what these targets made here: .venv and caches, not the images
-	@echo "clean: .venv, caches, build leftovers"
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info .coverage*
+	@echo "clean: virtual environments, caches, build leftovers"
+	@rm -rf .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info .coverage*
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is written last, so that a venv cut short is built again.
 $(stamp): requirements/dev.txt pyproject.toml tools/venv
-	@tools/venv $(PYTHON)
+	@tools/venv $(PYTHON) dev
+	@touch $@
+
+.venv-bench/.complete: requirements/bench.txt pyproject.toml tools/venv
+	@tools/venv $(PYTHON) bench
 	@touch $@
 
 .PHONY: help run test integration check engine base-image image bench lock clean

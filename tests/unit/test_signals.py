@@ -21,7 +21,8 @@ def sets():
         lines = dict(line.split(":", 1) for line in status)
     for name in ("SigBlk", "SigIgn", "SigCgt"):
         mask = int(lines[name], 16)
-        print(*(number for number in range(1, 65) if mask >> number - 1 & 1), sep=",")
+        # The C library keeps 32 and 33 for itself.
+        print(*(int(number) for number in sorted(signal.valid_signals()) if mask >> number - 1 & 1), sep=",")
 """
 UNCATCHABLE = {signal.SIGKILL, signal.SIGSTOP}
 

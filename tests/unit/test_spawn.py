@@ -91,8 +91,9 @@ def test_nothing_of_the_callers_stack_is_unwound_in_the_child(tmp_path):
 
 def test_what_a_child_prints_is_flushed(python):
     printed = python("""
-        import os
+        import os, sys
         from launcher.supervisor.spawn import fork
+        sys.stdout = open(1, "w", buffering=4096, closefd=False)
         os.waitpid(fork(lambda: print("hello") or 0, prologue=lambda: None), 0)
     """)
     assert printed == "hello\n"

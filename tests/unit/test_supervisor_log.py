@@ -65,6 +65,7 @@ for number in range(3000): log.say('info', 'x' * 100)
 print('said', flush=True)
 sys.stdin.readline()
 log.say('info', 'there is room')
+log.say('info', 'and more')
 """
 
 
@@ -79,12 +80,13 @@ def test_a_reader_that_hangs_costs_lines_and_the_loss_is_told(channel):
     os.set_blocking(reading, False)
     before = drain(reading)
     process.communicate("go on\n", timeout=PATIENCE)
-    loss, last = drain(reading).splitlines()
+    loss, first, second = drain(reading).splitlines()
     os.close(reading)
     lost = int(re.search(r"(\d+) log lines were lost", loss)[1])
     assert lost > 0
     assert before.count("x\n") + lost == 3000
-    assert last.endswith("there is room")
+    assert first.endswith("there is room")
+    assert second.endswith("and more"), "the loss is told once"
 
 
 def drain(fd):
