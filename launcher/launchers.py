@@ -201,8 +201,14 @@ class ProcessLauncher:
         check_service(service)
         name = f"{type(service).__name__}-{len(self._wrappers)}" if self._wrappers else type(service).__name__
         self._wrappers[name] = ServiceWrapper(service, _checked_workers(workers), name, self._loop)
+        try:
+            settings = self._settings()
+            self._loop.listeners.bind(settings.listen)
+        except LauncherError:
+            del self._wrappers[name]
+            raise
         if len(self._wrappers) > 1:
-            self._loop.extend(self._settings())
+            self._loop.extend(settings)
         self._loop.act()
 
     def wait(self) -> int:

@@ -107,8 +107,7 @@ class Loop:
         self.core.prepared(generation, settings.services, settings.policy, monotonic())
 
     def extend(self, settings: Settings) -> None:
-        """Add the services that these settings have more than those of the newest generation.  Raises `ConfigError`."""
-        self.listeners.bind(settings.listen)
+        """Add the services that these settings have more than those of the newest generation; its sockets are bound."""
         generation = max(self.settings)
         self.settings[generation] = settings
         self.core.prepared(generation, settings.services, settings.policy, monotonic())

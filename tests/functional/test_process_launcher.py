@@ -642,14 +642,20 @@ def test_a_wsgi_service_serves_on_the_socket_that_was_bound_for_it(start, tmp_pa
     assert not path.exists()
 
 
-def test_an_address_that_cannot_be_had_is_told(start, tmp_path):
+def test_an_address_that_cannot_be_had_is_told_and_its_service_forgotten(start, tmp_path):
     script = start(
         """
         running = launcher.ProcessLauncher(conf)
-        running.launch_service(launcher.WSGIService(print), workers=2)
-        sys.exit(running.wait())
+        for _ in range(2):
+            try:
+                running.launch_service(launcher.WSGIService(print), workers=2)
+            except launcher.errors.ConfigError as error:
+                note("refused", error)
+        note("workers", len(running.children))
         """,
         listen=f"unix:{tmp_path}/missing/http",
     )
-    assert script.end() == 78
-    assert "missing/http" in script.errors()
+    assert script.end() == 0
+    assert ["missing/http" in " ".join(words) for words in script.notes("refused")] == [True, True]
+    assert script.notes("workers") == [["workers", "0"]]
+
