@@ -658,4 +658,3 @@ def test_an_address_that_cannot_be_had_is_told_and_its_service_forgotten(start, 
     assert script.end() == 0
     assert ["missing/http" in " ".join(words) for words in script.notes("refused")] == [True, True]
     assert script.notes("workers") == [["workers", "0"]]
-
