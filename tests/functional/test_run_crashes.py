@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.functional.cases import both_ways
-
 if TYPE_CHECKING:
     from tests.functional.program import Program
 
@@ -34,7 +32,6 @@ def crash(program: Program, start: str, **options: object) -> int:
     return program.wait_ended()
 
 
-@both_ways
 @pytest.mark.parametrize(
     ("start", "code"),
     [

@@ -42,7 +42,7 @@ def test_a_reload_under_load_fails_no_request(program: Program) -> None:
 def test_reloads_one_after_the_other_under_load_fail_no_request(program: Program) -> None:
     program.serve(SAYS.format(word="same"), services="app:web", workers=2)
     with Load(program.port) as load:
-        for _ in range(4):
+        for _ in range(2):
             before = program.workers()
             load.wait_for_more()
             program.signal(signal.SIGHUP)

@@ -108,7 +108,6 @@ class Stubborn:
 """
 
 
-@both_ways
 @pytest.mark.parametrize(
     ("start", "stop"),
     [

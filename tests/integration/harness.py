@@ -157,10 +157,6 @@ class Box:
         """Ask the supervisor on its control socket."""
         return json.loads(self.run("python3", "/app/ask.py", "status"))
 
-    def workers(self) -> set[int]:
-        """Return the PIDs of the workers that are ready, as the supervisor counts them."""
-        return {worker["pid"] for worker in self.status()["workers"] if worker["stage"] == "ready"}
-
     def await_workers(self, count: int, *, without: set[int] | None = None) -> set[int]:
         """Wait until exactly so many workers are ready and none of `without` is left; return their PIDs."""
 

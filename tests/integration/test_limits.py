@@ -16,6 +16,7 @@ def test_a_pids_limit_delays_the_replacement_of_a_worker(run_container):
     box.said("cannot fork")
     assert box.get().content["pid"] in before
     box.get("/release")
+    wait_for(lambda: box.attempt("true")[0] == 0, "room for another process")
     after = box.await_workers(2)
     assert len(after & before) == 1
     assert box.stop() == 0

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import parse_qsl
@@ -94,10 +95,13 @@ def hoard(_query: Query) -> dict[str, Any]:
 
 
 def release(_query: Query) -> dict[str, Any]:
-    """End what `hoard` has left, without a process more."""
-    for status in Path("/proc").glob("[0-9]*/comm"):
-        if status.read_text() == "sleep\n":
-            os.kill(int(status.parent.name), signal.SIGKILL)
+    """End what `hoard` has left, without a process more; a zombie counts as one, so wait for those of this worker."""
+    for comm in Path("/proc").glob("[0-9]*/comm"):
+        if comm.read_text() == "sleep\n":
+            pid = int(comm.parent.name)
+            os.kill(pid, signal.SIGKILL)
+            with suppress(ChildProcessError):
+                os.waitid(os.P_PID, pid, os.WEXITED)
     return {}
 
 
