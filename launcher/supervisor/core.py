@@ -86,6 +86,14 @@ class Core:
         slot.pending = None
         self._born(slot, generation, pid, now)
 
+    def loading(self, generation: int, startup_timeout: float) -> None:
+        """A mold has read how many seconds it may take from its fork until it has loaded the application."""
+        record = self.generations.get(generation)
+        for child in record.slot.children if record else ():
+            if child.stage is Stage.STARTING:
+                child.deadline = child.since + startup_timeout
+                self._mark(child.slot)
+
     def prepared(self, generation: int, services: Iterable[ServiceSpec], policy: Policy, now: float) -> None:
         """A generation can be spawned from.  Told again, it adds the services that are new."""
         record = self.generations.get(generation)
@@ -190,7 +198,10 @@ class Core:
         """Set how many workers a service shall have until the next reload.  Raises KeyError and ValueError."""
         if target < 0:
             raise ValueError(f"{target} workers")
-        self._resize(self.services[name], target)
+        service = self.services[name]
+        if not service.version.workers:
+            raise KeyError(f"{name} was dropped by the last reload")
+        self._resize(service, target)
 
     def stop(self, now: float) -> None:
         """End everything gracefully.  Asked again, it changes nothing."""
@@ -397,7 +408,9 @@ class Core:
         if record is None or child.asked:
             return
         if not record.prepared:
-            self._preparation_failed(child.generation, code, f"the mold ended with {code} while loading", now)
+            late = child.stage in (Stage.ABORTED, Stage.KILLED)
+            why = "did not load the application within startup_timeout" if late else f"ended with {code} while loading"
+            self._preparation_failed(child.generation, code, f"the mold {why}", now)
             return
         record.prepared = False
         self._mark_all()

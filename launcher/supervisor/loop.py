@@ -92,6 +92,9 @@ class Loop:
 
     def loaded(self, generation: int, loaded: Loaded) -> None:
         """A mold has loaded a generation, or says why not."""
+        if loaded.startup_timeout is not None:
+            self.core.loading(generation, loaded.startup_timeout)
+            return
         if loaded.settings is None:
             self._prepare_failed(generation, loaded.code, loaded.reason)
             return
@@ -297,6 +300,8 @@ class Loop:
 
     def _scale(self, by: int) -> None:
         for service in self.core.services.values():
+            if not service.version.workers:  # dropped by a reload
+                continue
             target = max(service.target + by, 1)
             self.core.scale(service.name, target)
             self.log.say("info", f"{service.name}: {target} workers asked for")

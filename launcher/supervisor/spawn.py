@@ -132,11 +132,12 @@ class ForkSpawner:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What a mold has to say: the settings it read, or why it could not."""
+    """What a mold has to say: how long it may take, then the settings it read, or why it could not."""
 
     settings: Settings | None = None
     code: int = 0
     reason: str = ""
+    startup_timeout: float | None = None  # said first, before the application is imported
 
     def pack(self) -> bytes:
         """Encode for the channel."""
@@ -149,7 +150,7 @@ class Loaded:
         """Decode what `pack` made."""
         plain: dict[str, Any] = json.loads(data)
         settings = plain["settings"] and Settings.from_json(plain["settings"])
-        return cls(settings, plain["code"], plain["reason"])
+        return cls(settings, plain["code"], plain["reason"], plain["startup_timeout"])
 
 
 class MoldSpawner:
@@ -206,17 +207,17 @@ class MoldSpawner:
         unpatched("socket").send_fds(channel, [request], [listener.fileno() for listener in listeners])
 
     def _hear(self, generation: int) -> None:
-        channel = self._channels[generation]
-        try:
-            data = channel.recv(MESSAGE_MAX)
-        except BlockingIOError:
-            return
-        except ConnectionResetError:  # it died with requests unread
-            data = b""
-        if data:
-            self._loaded(generation, Loaded.unpack(data))
-        else:
-            self.forget(generation)
+        while (channel := self._channels.get(generation)) is not None:
+            try:
+                data = channel.recv(MESSAGE_MAX)
+            except BlockingIOError:
+                return
+            except ConnectionResetError:  # it died with requests unread
+                data = b""
+            if data:
+                self._loaded(generation, Loaded.unpack(data))
+            else:
+                self.forget(generation)
 
     def hear_all(self) -> None:
         """Hear what molds have said before their deaths are told."""

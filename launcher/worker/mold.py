@@ -59,7 +59,7 @@ def run(argv: Sequence[str], ties: Ties, channel: socket.socket) -> int:
     die_with(ties.supervisor, signal.SIGTERM)
     wire = _socket.socket(fileno=channel.detach())  # eventlet patches `socket`, not this
     try:
-        mold = load(argv)
+        mold = load(argv, wire)
     except LauncherError as error:
         wire.send(Loaded(code=error.exit_code, reason=str(error)).pack())
         return error.exit_code
@@ -70,9 +70,10 @@ def run(argv: Sequence[str], ties: Ties, channel: socket.socket) -> int:
     return 0
 
 
-def load(argv: Sequence[str]) -> Mold:
-    """Read the configuration and import the application.  Raises `LauncherError`."""
+def load(argv: Sequence[str], wire: _socket.socket) -> Mold:
+    """Read the configuration, tell how long the rest may take, and import the application.  Raises `LauncherError`."""
     conf = config.load(argv)
+    wire.send(Loaded(startup_timeout=conf.launcher.startup_timeout).pack())
     backends.select(conf.launcher.backend).patch()
     targets = config.targets(conf)
     entries = application.load(targets)

@@ -67,13 +67,21 @@ def test_a_start_that_hangs_is_bounded(program: Program) -> None:
 
 
 def test_an_import_that_hangs_is_bounded(program: Program) -> None:
-    # In a reload: how patient to be with the very first import is not known before the configuration was read.
+    program.write_app("wait_for_gate(real_sleep)")
+    program.configure(services="app:Service=1", startup_timeout=1.5, **FAST)
+    program.start()
+    assert program.wait_ended() == 134  # ABRT
+    (error,) = program.errors()
+    assert "the mold did not load the application within startup_timeout" in error
+    assert "in wait_for_gate" in program.output(), "the stacks say where"
+
+
+def test_an_import_that_hangs_in_a_reload_is_refused(program: Program) -> None:
     program.serve(MORTAL.format(start="pass"), services="app:Service=1", listen=None, startup_timeout=1.5)
     before = program.workers()
     program.write_app("wait_for_gate(real_sleep)")
     program.signal(signal.SIGHUP)
-    program.wait_for_output("ERROR .*reload refused: the mold ended with 134 while loading")
-    assert "in wait_for_gate" in program.output(), "the stacks say where"
+    program.wait_for_output("ERROR .*reload refused: the mold did not load the application within startup_timeout")
     assert program.workers() == before
     assert program.stop() == 0
 

@@ -173,6 +173,13 @@ class World(RuleBasedStateMachine):
         self.load(services)
 
     @precondition(lambda self: self.loading())
+    @rule(seconds=st.sampled_from([0.5, 5.0, 60.0]))
+    def mold_reads_how_long_it_may_take(self, seconds: float) -> None:
+        pid = max(self.loading())
+        self.core.loading(self.molds[pid], seconds)
+        self.perform()
+
+    @precondition(lambda self: self.loading())
     @rule(code=st.sampled_from([1, 78, -9]))
     def mold_refuses(self, code: int) -> None:
         pid = max(self.loading())
@@ -248,7 +255,8 @@ class World(RuleBasedStateMachine):
         )
         self.dies(pid, status)
         if ready and unproven and not self.core.stopping:
-            assert service.version.generation in ready, "a reload that fails is not abandoned"
+            back = service.version.generation in ready or not service.version.workers  # or to not being there
+            assert back, "a reload that fails is not abandoned"
 
     @precondition(lambda self: self.workers(Stage.STOPPING, Stage.ABORTED, Stage.KILLED))
     @rule()
@@ -279,7 +287,8 @@ class World(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(NAMES), count=st.integers(0, 4))
     def scale(self, name: str, count: int) -> None:
-        if name in self.core.services:
+        service = self.core.services.get(name)
+        if service and service.version.workers:  # else it was dropped by a reload
             self.core.scale(name, count)
             self.perform()
 

@@ -248,6 +248,8 @@ backend = backends.select("eventlet")
 backend.patch()
 from eventlet import tpool
 print(tpool.execute(int, "1"), flush=True)
+import warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 and newer: fork() beside threads
 child = os.fork()
 if child == 0:
     backend.after_fork()

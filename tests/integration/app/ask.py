@@ -17,9 +17,16 @@ def ask(command: str) -> str:
                 client.connect(address)
             except OSError:
                 continue
-            client.sendall(json.dumps({"command": command}).encode() + b"\n")
-            return client.makefile().readline()
+            return answer(client, command)
     raise SystemExit(f"no control socket for UID {os.geteuid()}")
+
+
+def answer(client: socket.socket, command: str) -> str:
+    try:
+        client.sendall(json.dumps({"command": command}).encode() + b"\n")
+        return client.makefile().readline() or "refused\n"
+    except ConnectionError:  # hung up on before the question was out, or read
+        return "refused\n"
 
 
 if __name__ == "__main__":
