@@ -162,7 +162,8 @@ OPTIONS: tuple[cfg.Opt, ...] = (
         "crash_loop_threshold",
         Whole(),
         5,
-        "So many failures of a service in a row, while nothing of it is ready, are a crash loop.",
+        "So many failures in a row while nothing of the service is ready are a crash loop:",
+        "of one worker's slot, or of the whole service for longer than crash_loop_window.",
     ),
     _option(
         "crash_loop_window",

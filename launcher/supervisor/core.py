@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from launcher.errors import EXIT_CONFIG, EXIT_SOFTWARE
 from launcher.supervisor.agenda import Agenda
-from launcher.supervisor.pacing import backoff, count_fork, take_turn, throttled, yield_turn
+from launcher.supervisor.pacing import backoff, count_fork, is_crash_loop, take_turn, throttled, yield_turn
 from launcher.supervisor.state import (
     LIVE,
     Child,
@@ -378,10 +378,12 @@ class Core:
             service.crash_looping = False
 
     def _failed(self, slot: Slot, service: Service, code: int, reason: str, now: float) -> None:
+        if not service.failures:
+            service.failing_since = now
         slot.failures += 1
         service.failures += 1
         slot.not_before = now + backoff(self.policy, slot.failures)
-        if service.failures < self.policy.crash_loop_threshold or service.ready:
+        if service.ready or not is_crash_loop(self.policy, slot, service, now):
             return
         crash_loop = f"crash loop: {service.failures} failures in a row, the last: {reason}"
         if self.policy.exit_on_crash_loop:

@@ -1,7 +1,7 @@
 """How fast, and in what order, the slots of a service are filled.
 
-Three rules: a worker that serves is replaced one slot at a time (the turn); forks after failures are
-throttled as in oslo.service; and each further failure in a row waits longer.
+Four rules: a worker that serves is replaced one slot at a time (the turn); forks after failures are
+throttled as in oslo.service; each further failure in a row waits longer; and too many are a crash loop.
 """
 
 from __future__ import annotations
@@ -66,3 +66,15 @@ def backoff(policy: Policy, failures: int) -> float:
     if failures <= 1:
         return 0.0
     return float(min(policy.backoff_min * 2.0 ** min(failures - 2, 60), policy.backoff_max))
+
+
+def is_crash_loop(policy: Policy, slot: Slot, service: Service, now: float) -> bool:
+    """Whether a service of which nothing is ready has failed often enough to be given up.
+
+    One slot must have failed again and again, for many workers that die at once may all come back;
+    or the service for a while, for the throttle makes the rounds of many workers slow.
+    """
+    if slot.failures >= policy.crash_loop_threshold:
+        return True
+    lasting = now - service.failing_since >= policy.crash_loop_window
+    return lasting and service.failures >= policy.crash_loop_threshold

@@ -27,7 +27,7 @@ class Policy:
     """Before the second restart in a row; doubles with each further one.  The first is at once."""
     backoff_max: float = 30.0
     crash_loop_threshold: int = 5
-    """So many failures of a service in a row, and nothing of it ready, are a crash loop."""
+    """So many failures in a row of one slot, or of its service for `crash_loop_window`, and nothing ready."""
     crash_loop_window: float = 10.0
     """A worker that was ready for so long was healthy: its end begins a new row."""
     exit_on_crash_loop: bool = True

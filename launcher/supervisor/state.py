@@ -140,6 +140,7 @@ class Service:
     slots: list[Slot] = field(default_factory=list)
     ready: int = 0
     failures: int = 0  # in a row, over all slots
+    failing_since: float = inf  # when that row began
     crash_looping: bool = False
     turn: Slot | None = None  # the slot whose serving worker is being replaced
     queue: dict[Slot, None] = field(default_factory=dict)  # slots that wait for the turn, in order

@@ -77,7 +77,7 @@ def test_an_import_that_hangs_is_bounded(program: Program) -> None:
 
 
 def test_an_import_that_hangs_in_a_reload_is_refused(program: Program) -> None:
-    program.serve(MORTAL.format(start="pass"), services="app:Service=1", listen=None, startup_timeout=1.5)
+    program.serve(MORTAL.format(start="pass"), services="app:Service=1", listen=None, startup_timeout=5)
     before = program.workers()
     program.write_app("wait_for_gate(real_sleep)")
     program.signal(signal.SIGHUP)
