@@ -19,9 +19,9 @@ help: ## list the targets
 
 run: $(stamp) ## run the example services without Docker; Ctrl-C stops them
 	@echo "run: the services of examples/shop, as its shop.conf says; Ctrl-C stops them"
-	@# At a terminal the launcher gets a process group of its own, else Ctrl-C would end make with an error as well.
+	@# At a terminal, which bash knows by stderr, the launcher gets a process group of its own, else Ctrl-C would end make with an error as well.
 	@cd examples/shop; run=(../../$(bin)/launcher run --config-file shop.conf $(ARGS)); \
-	    if [[ -t 0 ]]; then set -m; "$${run[@]}"; else exec "$${run[@]}"; fi
+	    if [[ -t 0 && -t 2 ]]; then set -m; "$${run[@]}"; else exec "$${run[@]}"; fi
 
 test: $(stamp) ## unit, property and functional tests, without Docker
 	@echo "test: unit, property and functional tests, $(JOBS) at a time"
