@@ -2,24 +2,38 @@
 
 import _signal
 
-_signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
+MASK = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
 
+import posix  # noqa: E402
 import sys  # noqa: E402
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import NoReturn
 
 USAGE = """\
 usage: launcher COMMAND [ARGUMENT...]
 
   run          supervise services: launcher run [OPTIONS] [MODULE:ATTR[=WORKERS]...]
+  exec         run one command under an init: launcher exec [OPTIONS] -- CMD [ARG...]
   check        check configuration and application, print them and the grace period they need
   healthcheck  ask the supervisor of this container whether it is ready (or --live)
   --version    print the version
 
 `launcher COMMAND --help` says more."""
+# Under these names the program is that init; docker-init is what Docker calls its tini.
+DIALECTS = {"tini": "tini", "tini-static": "tini", "docker-init": "tini", "dumb-init": "dumb-init"}
 
 
-def main() -> int:
-    """Run the command that the arguments name; return the exit code."""
+def main(mask: "Iterable[int]" = MASK) -> int:
+    """Run the command that the arguments name; return the exit code.  `mask` is the signal mask we were given."""
+    dialect = DIALECTS.get(sys.argv[0].rpartition("/")[2])
+    if dialect is not None:
+        _exec(sys.argv[1:], mask, dialect)
     match sys.argv[1:]:
+        case ["exec", *arguments]:
+            _exec(arguments, mask, "exec")
         case ["run", *arguments]:
             from launcher.cli import run
 
@@ -29,6 +43,13 @@ def main() -> int:
             return _other(command, arguments)
     print(USAGE, file=sys.stderr)
     return 2
+
+
+def _exec(arguments: list[str], mask: "Iterable[int]", dialect: str) -> "NoReturn":
+    """Leave without the interpreter's own end, which takes its time and has nothing to do."""
+    from launcher.cli import exec as init
+
+    posix._exit(init.main(arguments, mask, dialect))  # noqa: SLF001 - the function's name
 
 
 def _other(command: str, arguments: list[str]) -> int:
@@ -49,7 +70,7 @@ def _other(command: str, arguments: list[str]) -> int:
         case "--help" | "-h" | "help":
             print(USAGE)
             return 0
-    print(f"launcher: error: no command {command!r}; use run, check, healthcheck or --version", file=sys.stderr)
+    print(f"launcher: error: no command {command!r}; use run, exec, check, healthcheck or --version", file=sys.stderr)
     return 2
 
 
