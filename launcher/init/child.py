@@ -124,7 +124,9 @@ def _try_paths(command: list[bytes], *, shell_fallback: bool) -> OSError:
 
 
 def _candidates(name: bytes) -> list[bytes]:
-    if b"/" in name or not name:
+    if b"/" in name:
         return [name]
+    if not name:
+        return []
     folders = posix.environ.get(b"PATH", DEFAULT_PATH).split(b":")
     return [folder + b"/" + name if folder else name for folder in folders]
