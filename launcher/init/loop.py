@@ -32,7 +32,7 @@ class Loop:
         self._target = -pid if options.group else pid
         self._is_stopped = False
         self._delayed: dict[int, float] = {}  # when a signal that is held back is due
-        self._senders: dict[int, str] = {}  # who sent what was last forwarded as this signal
+        self._last: dict[int, _signal.struct_siginfo] = {}  # what was last forwarded as this signal
 
     def run(self) -> "posix.waitid_result":
         """Forward signals and reap until the command has ended; return how it has."""
@@ -47,7 +47,7 @@ class Loop:
 
     def sender_of(self, signum: int) -> str:
         """Return who sent a signal that was forwarded; "" if none was."""
-        return self._senders.get(signum, "")
+        return _sender(self._last[signum]) if signum in self._last else ""
 
     def take_terminal_back(self) -> None:
         """Once the command has ended: who comes after us, a script for instance, expects the foreground it had."""
@@ -65,31 +65,33 @@ class Loop:
     def _take(self, arrived: "_signal.struct_siginfo") -> None:
         signum = arrived.si_signo
         sent = self._options.rewrite.get(signum, signum)
-        if not sent:
-            return
-        self._senders[sent] = _sender(arrived)
         if signum in self._options.delay and signum not in self._delayed:
             self._delayed[signum] = monotonic() + self._options.delay[signum]
-            return
-        self._delayed.pop(signum, None)  # asked for twice: now
-        self._send(sent)
+        elif sent:
+            self._delayed.pop(signum, None)  # asked for twice: now
+            self._send(sent)
+        self._last[sent] = arrived
 
     def _send_what_is_due(self) -> None:
         now = monotonic()
         for signum in [signum for signum, due in self._delayed.items() if due <= now]:
             del self._delayed[signum]
-            self._send(self._options.rewrite.get(signum, signum))
+            if sent := self._options.rewrite.get(signum, signum):
+                self._send(sent)
 
     def _send(self, signum: int) -> None:
-        target = self._target
-        if signum == _signal.SIGCONT:
-            if terminal.have_foreground():  # the shell's `fg` gave it to us
-                terminal.set_foreground(self._pid)
-            if self._is_stopped:  # Ctrl-Z stopped all of its group
-                target = -self._pid
         if self._options.verbose:
-            report.say(f"forwards {signals.name_of(signum)} to {target}")
-        self._kill(target, signum)
+            report.say(f"forwards {signals.name_of(signum)}")
+        if signum == _signal.SIGCONT:
+            self._continue()
+        else:
+            self._kill(self._target, signum)
+
+    def _continue(self) -> None:
+        if terminal.have_foreground():  # the shell's `fg` gave it to us
+            terminal.set_foreground(self._pid)
+        # Ctrl-Z stopped all of its group.
+        self._kill(-self._pid if self._is_stopped else self._target, _signal.SIGCONT)
 
     def _kill(self, target: int, signum: int) -> None:
         try:
@@ -133,7 +135,7 @@ class Loop:
         ):  # no shell waits for this: whoever stopped it continues it
             return
         if front == posix.getpgrp() and signum in {_signal.SIGTTIN, _signal.SIGTTOU}:
-            self._send(_signal.SIGCONT)  # `fg` without a CONT: it may use the terminal after all
+            self._continue()  # `fg` without a CONT: it may use the terminal after all
             return
         if front == self._pid and signum == _signal.SIGTSTP:  # Ctrl-Z is meant for the whole pipeline
             if posix.getsid(0) == posix.getpid():  # no shell above: where nobody could continue it, nothing stops
