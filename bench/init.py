@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import chain
 from pathlib import Path
 from statistics import median
 
@@ -41,11 +42,17 @@ PROBE = r"""
 #include <time.h>
 #include <unistd.h>
 #include <sys/wait.h>
-static double now(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec + t.tv_nsec / 1e9; }
-static void tell(double at) { char b[40]; int n = snprintf(b, sizeof b, "%.9f\n", at); if (write(1, b, n) != n) _exit(9); }
+static double now(void) {
+    struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec + t.tv_nsec / 1e9; }
+static void tell(double at) {
+    char b[40]; int n = snprintf(b, sizeof b, "%.9f\n", at); if (write(1, b, n) != n) _exit(9); }
 static int waits(void) {  /* for signals, and says when each came */
     sigset_t all; sigfillset(&all); sigprocmask(SIG_BLOCK, &all, 0); tell(now());
-    for (;;) { int s = sigwaitinfo(&all, 0); double at = now(); if (s == SIGTERM) return 0; if (s == SIGUSR1) tell(at); }
+    for (;;) {
+        int s = sigwaitinfo(&all, 0); double at = now();
+        if (s == SIGTERM) return 0;
+        if (s == SIGUSR1) tell(at);
+    }
 }
 static int orphans(int count) {  /* leaves orphans, and ends them all at once by closing a pipe */
     int gate[2]; char c; if (pipe(gate)) return 9;
@@ -214,7 +221,7 @@ def measure(probe: str, wanted: argparse.Namespace) -> None:
     row("  over direct", {init: value - begun["direct"] for init, value in begun.items()}, "ms")
     row("start to exit, median", ended, "ms")
     trips = interleaved(["direct", *inits], 5, round_trips, probe, wanted.signals // 5)
-    trip = {init: median(sum(rounds, [])) for init, rounds in trips.items()}
+    trip = {init: median(chain.from_iterable(rounds)) for init, rounds in trips.items()}
     row("signal round trip, median", trip, "us")
     idling = interleaved(["bare", *inits], 1, idle, probe, wanted.idle)
     row(f"context switches in {wanted.idle:.0f} s idle", middle(idling, 0), "")
