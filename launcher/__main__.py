@@ -4,13 +4,11 @@ import _signal
 
 MASK = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
 
-import posix  # noqa: E402
 import sys  # noqa: E402
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import NoReturn
 
 USAGE = """\
 usage: launcher COMMAND [ARGUMENT...]
@@ -30,10 +28,14 @@ def main(mask: "Iterable[int]" = MASK) -> int:
     """Run the command that the arguments name; return the exit code.  `mask` is the signal mask we were given."""
     dialect = DIALECTS.get(sys.argv[0].rpartition("/")[2])
     if dialect is not None:
-        _exec(sys.argv[1:], mask, dialect)
+        from launcher.cli import exec as init
+
+        init.run(sys.argv[1:], mask, dialect)
     match sys.argv[1:]:
         case ["exec", *arguments]:
-            _exec(arguments, mask, "exec")
+            from launcher.cli import exec as init
+
+            init.run(arguments, mask)
         case ["run", *arguments]:
             from launcher.cli import run
 
@@ -43,13 +45,6 @@ def main(mask: "Iterable[int]" = MASK) -> int:
             return _other(command, arguments)
     print(USAGE, file=sys.stderr)
     return 2
-
-
-def _exec(arguments: list[str], mask: "Iterable[int]", dialect: str) -> "NoReturn":
-    """Leave without the interpreter's own end, which takes its time and has nothing to do."""
-    from launcher.cli import exec as init
-
-    posix._exit(init.main(arguments, mask, dialect))  # noqa: SLF001 - the function's name
 
 
 def _other(command: str, arguments: list[str]) -> int:

@@ -15,13 +15,22 @@ from launcher.supervisor import signals
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import NoReturn
 
 EXIT_USAGE = 125
 EXIT_CANNOT_FORK = 126
 STDERR = 2
 SIGNALLED = 128  # a command killed by signal n has the exit code 128 + n, as in a shell
+# Seconds until the command executes, when all goes well.  As long as it shares our memory, each page that one of us
+# writes to is copied: whatever we did meanwhile would slow it down.  Its end ends the wait.
+STILL = 0.003
 PREFIX = b"LAUNCHER_EXEC_"
 CUTS_GRACE = frozenset({_signal.SIGTERM, _signal.SIGINT, _signal.SIGQUIT})
+
+
+def run(arguments: "Sequence[str]", mask: "Iterable[int]", dialect: str = "exec") -> "NoReturn":
+    """Do as `main` does, and leave without the interpreter's own end, which takes its time and has nothing to do."""
+    posix._exit(main(arguments, mask, dialect))  # noqa: SLF001 - the function's name
 
 
 def main(arguments: "Sequence[str]", mask: "Iterable[int]", dialect: str = "exec") -> int:
@@ -73,6 +82,7 @@ def _run(command: list[bytes], options: Options, inherited: child.Inherited) -> 
 
 
 def _wait(pid: int, name: bytes, options: Options) -> int:
+    _signal.sigtimedwait({_signal.SIGCHLD}, STILL)
     from launcher.init import report
     from launcher.init.loop import Loop
     from launcher.supervisor import reaper

@@ -32,38 +32,36 @@ NOT_FOUND = (ENOENT, ENOTDIR)
 
 
 class Inherited:
-    """What of signals we were given, and change for ourselves: the mask, and the disposition of SIGCHLD."""
+    """What we were given and pass on: the signal mask, the disposition of SIGCHLD, and the terminal's foreground."""
 
-    __slots__ = ("mask", "sigchld")
+    __slots__ = ("foreground", "mask", "pid", "sigchld")
 
     def __init__(self, mask: "Iterable[int]", sigchld: object) -> None:
         self.mask, self.sigchld = mask, sigchld
+        self.foreground = terminal.have_foreground()
+        self.pid = posix.getpid()
 
 
 def start(command: list[bytes], options: "Options", inherited: Inherited) -> int:
     """Fork and execute; return the PID.  Raises OSError if there is no fork to be had."""
-    hand_over = terminal.have_foreground()
-    parent = posix.getpid()
     if options.pdeathsig:
         _tie_to_parent(options.pdeathsig, posix.getppid())
     pid = posix.fork()
     if pid == 0:
-        _become(command, options, inherited, parent, hand_over=hand_over)
+        _become(command, options, inherited)
     _lead_group(pid)  # in both: whoever of us comes later finds it done
     return pid
 
 
-def _become(
-    command: list[bytes], options: "Options", inherited: Inherited, parent: int, *, hand_over: bool
-) -> "NoReturn":
+def _become(command: list[bytes], options: "Options", inherited: Inherited) -> "NoReturn":
     code = EXIT_NOT_EXECUTABLE
     try:
         _lead_group(0)
-        if hand_over:
+        if inherited.foreground:
             terminal.set_foreground(posix.getpid())
         environment.for_child()
         if options.pdeathsig:
-            _tie_to_parent(options.pdeathsig, parent)
+            _tie_to_parent(options.pdeathsig, inherited.pid)
         _give_signals_back(inherited)
         code = _execute(command, shell_fallback=options.shell_fallback)
     except BaseException:  # noqa: BLE001 - the border: nothing may unwind into the parent's stack

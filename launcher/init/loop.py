@@ -36,14 +36,16 @@ class Loop:
 
     def run(self) -> "posix.waitid_result":
         """Forward signals and reap until the command has ended; return how it has."""
-        while True:
+        end = self._hear_children()  # the CHLD may have been taken already
+        while end is None:
             arrived = self._next()
             if arrived is None:
                 self._send_what_is_due()
             elif arrived.si_signo != _signal.SIGCHLD:
                 self._take(arrived)
-            elif (end := self._hear_children()) is not None:
-                return end
+            else:
+                end = self._hear_children()
+        return end
 
     def sender_of(self, signum: int) -> str:
         """Return who sent a signal that was forwarded; "" if none was."""
