@@ -28,7 +28,6 @@ DEFAULT_PATH = b"/bin:/usr/bin"  # of execvp(3), where there is no PATH
 SHELL = b"/bin/sh"
 ENOENT, ENOEXEC, EACCES, ENOTDIR = 2, 8, 13, 20  # errno(3)
 LOOK_FURTHER = (ENOENT, ENOTDIR, EACCES)
-NOT_FOUND = (ENOENT, ENOTDIR)
 
 
 class Inherited:
@@ -102,7 +101,7 @@ def _execute(command: list[bytes], *, shell_fallback: bool) -> int:
     from launcher.init import report
 
     report.cannot_execute(command[0], failure)
-    return EXIT_NOT_FOUND if failure.errno in NOT_FOUND else EXIT_NOT_EXECUTABLE
+    return EXIT_NOT_FOUND if failure.errno == ENOENT else EXIT_NOT_EXECUTABLE
 
 
 def _try_paths(command: list[bytes], *, shell_fallback: bool) -> OSError:
@@ -114,7 +113,7 @@ def _try_paths(command: list[bytes], *, shell_fallback: bool) -> OSError:
         except OSError as failure:
             if failure.errno == ENOEXEC and shell_fallback:
                 return _try_paths([SHELL, path, *command[1:]], shell_fallback=False)
-            if failure.errno not in LOOK_FURTHER:
+            if failure.errno not in LOOK_FURTHER or b"/" in command[0]:
                 return failure
             if failure.errno == EACCES:
                 worst = failure
