@@ -73,10 +73,13 @@ RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
 # ---- our own wheel, into /opt/venv
 FROM dependencies AS builder
 COPY pyproject.toml README.md LICENSE /tmp/source/
+COPY bin /tmp/source/bin
 COPY launcher /tmp/source/launcher
 RUN set -eu; \
     /opt/dev/bin/pip wheel --no-deps --no-index --no-build-isolation --wheel-dir /tmp/wheel /tmp/source; \
     /opt/dev/bin/pip --python /opt/venv/bin/python install --no-compile --no-deps --no-index /tmp/wheel/*.whl; \
+    # pip knows no options of an interpreter; bin/launcher says why it wants them.
+    sed -i '1s/$/ -IS/' /opt/venv/bin/launcher; \
     python3 -m compileall -q --invalidation-mode unchecked-hash /opt/venv/lib/python3*/site-packages/launcher
 
 

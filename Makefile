@@ -25,8 +25,13 @@ run: $(stamp) ## run the example services without Docker; Ctrl-C stops them
 
 test: $(stamp) ## unit, property and functional tests, without Docker
 	@echo "test: unit, property and functional tests, $(JOBS) at a time"
-	@tools/need unshare=util-linux ps=procps
+	@tools/need unshare=util-linux nsenter=util-linux setpriv=util-linux ps=procps
 	@$(bin)/python -m pytest -n $(JOBS) tests/unit tests/property tests/functional $(ARGS)
+
+conformance: $(stamp) ## what an init must do, case by case: launcher, tini, dumb-init and catatonit side by side
+	@echo "conformance: launcher exec, tini, dumb-init, catatonit, $(JOBS) cases at a time"
+	@tools/need unshare=util-linux tini=tini dumb-init=dumb-init catatonit=catatonit
+	@$(bin)/python -m tests.functional.conformance.table $(JOBS)
 
 integration: $(stamp) base-image image ## tests of real containers, through the Docker SDK
 	@echo "integration: tests of real containers"
@@ -70,4 +75,4 @@ $(stamp): requirements/dev.txt pyproject.toml tools/venv
 	@tools/venv $(PYTHON) bench
 	@touch $@
 
-.PHONY: help run test integration check engine base-image image bench lock clean
+.PHONY: help run test conformance integration check engine base-image image bench lock clean

@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import sys
 from time import gmtime, strftime, time
 
-from launcher.supervisor.unpatched import unpatched
+from launcher.supervisor.stderr import Stderr
 
 LEVELS = ("debug", "info", "warning", "error")
-STDERR = 2
-POLLOUT = 4  # poll(2)
-PIPE_BUF = 4096  # bytes that a writable pipe takes at once; pipe(7)
 
 
 class Log:
@@ -29,7 +25,7 @@ class Log:
     def __init__(self, level: str = "info", style: str = "console") -> None:
         self.configure(level, style)
         self._lost = 0
-        self._fd = _open_nonblocking(STDERR)
+        self._stderr = Stderr()
 
     def configure(self, level: str, style: str) -> None:
         """Change level and format."""
@@ -48,9 +44,7 @@ class Log:
 
     def close(self) -> None:
         """Close what was opened here; further lines go to stderr itself."""
-        if self._fd != STDERR:
-            os.close(self._fd)
-            self._fd = STDERR
+        self._stderr.close()
 
     def raw(self, text: str) -> None:
         """Write a line as it is: an error message of the program itself."""
@@ -66,34 +60,7 @@ class Log:
         return f"{stamp} {level.upper():7} launcher[{os.getpid()}] {text}"
 
     def _write(self, line: str) -> bool:
-        """Write a line unless that would block; return whether it needs no other try."""
-        data = f"{line}\n".encode(errors="backslashreplace")[-PIPE_BUF:]
-        try:
-            return self._takes_now() and bool(unpatched("os").write(self._fd, data))
-        except BlockingIOError:
-            return False
-        except OSError:  # closed, or the reader is gone: there is nobody to tell
-            return True
-
-    def _takes_now(self) -> bool:
-        """Whether a write will not block: certain for a descriptor of our own, else asked."""
-        if self._fd != STDERR:
-            return True
-        poll = unpatched("select").poll()
-        poll.register(STDERR, POLLOUT)
-        return bool(poll.poll(0))
-
-
-def _open_nonblocking(fd: int) -> int:
-    """Open a pipe or terminal anew: setting O_NONBLOCK on the shared one would change it for the workers too."""
-    try:
-        mode = os.fstat(fd).st_mode
-        if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
-            flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-            return os.open(f"/proc/self/fd/{fd}", flags)
-    except OSError:  # no /proc, or not ours to open
-        pass
-    return fd
+        return self._stderr.write(f"{line}\n")
 
 
 def open_missing_stdio() -> None:

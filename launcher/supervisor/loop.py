@@ -15,7 +15,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import EXIT_CONFIG, ConfigError
-from launcher.supervisor import signals
+from launcher.supervisor import signals, termination_log
 from launcher.supervisor.control import ControlSocket
 from launcher.supervisor.core import Core, exit_code
 from launcher.supervisor.log import Log
@@ -247,20 +247,7 @@ class Loop:
             return
         for line in finish.reason.splitlines():
             self.log.raw(f"launcher: error: {line}")
-        self._write_termination_log(finish.reason)
-
-    def _write_termination_log(self, reason: str) -> None:
-        """Where Kubernetes shows it; the file is the orchestrator's, so it is never created here."""
-        try:
-            fd = os.open(self._termination_log, os.O_WRONLY | os.O_TRUNC | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError:
-            return
-        try:
-            os.write(fd, reason.encode(errors="replace")[:4096])
-        except OSError:
-            pass
-        finally:
-            os.close(fd)
+        termination_log.write(self._termination_log, finish.reason)
 
     def _forget_settings(self) -> None:
         """Let go of settings, and of sockets, that no generation uses any more."""

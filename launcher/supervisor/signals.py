@@ -3,16 +3,14 @@
 Guarantees: a handler only records the number in a set, and one byte in the wake-up pipe only wakes the
 loop, so a full pipe loses nothing.  All signals are blocked while a process forks; the child gives
 every disposition back before it unblocks them, so no signal is ever handled in the wrong process.
+It imports only what every Python has loaded, for `launcher exec` runs on it; and eventlet replaces
+functions of `os`, but not those of `posix`.
 """
 
-from __future__ import annotations
-
 import _signal  # not `signal`: its enums cost 5 ms, and this runs before anything else
-import os
-from typing import TYPE_CHECKING
+import posix
 
-from launcher.supervisor.unpatched import unpatched
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -25,6 +23,7 @@ FAULTS = frozenset(
 # Left as they are: writing to a closed pipe is an error code, and Ctrl-Z stops the supervisor too.
 LEFT_ALONE = frozenset({_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGTSTP, _signal.SIGCONT})
 HANDLED = ALL - UNCATCHABLE - FAULTS - LEFT_ALONE
+TERMINAL_STOPS = (_signal.SIGTSTP, _signal.SIGTTIN, _signal.SIGTTOU)
 PYTHON_IGNORES = (_signal.SIGPIPE, _signal.SIGXFSZ)
 
 
@@ -33,7 +32,7 @@ def block_all() -> frozenset[int]:
     return frozenset(_signal.pthread_sigmask(_signal.SIG_BLOCK, ALL))
 
 
-def restore(mask: Iterable[int]) -> None:
+def restore(mask: "Iterable[int]") -> None:
     """Put back a mask that `block_all` returned; what arrived meanwhile is delivered now."""
     _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
 
@@ -64,8 +63,8 @@ class SignalInbox:
     Parameters: the signals to catch.  Close it to give the dispositions back.
     """
 
-    def __init__(self, signums: Iterable[int]) -> None:
-        self.fd, self._write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    def __init__(self, signums: "Iterable[int]") -> None:
+        self.fd, self._write_fd = posix.pipe2(posix.O_NONBLOCK | posix.O_CLOEXEC)
         self._arrived: dict[int, None] = {}  # in order of arrival
         self._before: dict[int, Callable[..., object] | int | None] = {}
         self._wakeup_before = _signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
@@ -78,9 +77,8 @@ class SignalInbox:
 
     def take(self) -> list[int]:
         """Return the signals that arrived since the last call, each once, and empty the pipe."""
-        read = unpatched("os").read  # eventlet's would wait for more
         try:
-            while read(self.fd, 4096):
+            while posix.read(self.fd, 4096):
                 pass
         except BlockingIOError:
             pass
@@ -98,18 +96,37 @@ class SignalInbox:
         for signum, handler in self._before.items():
             _signal.signal(signum, handler if handler is not None else _signal.SIG_DFL)
         for fd in self.fds():
-            os.close(fd)
+            posix.close(fd)
 
 
 def name_of(signum: int) -> str:
     """Return `TERM` for 15, `RTMIN+1` for 35, a number for what has no name."""
     if _signal.SIGRTMIN <= signum <= _signal.SIGRTMAX:
         return f"RTMIN+{signum - _signal.SIGRTMIN}"
-    return _NAMES.get(signum, str(signum))
+    return next((name for name, value in _named() if value == signum and name not in _ALIASES), str(signum))
 
 
-_NAMES: dict[int, str] = {
-    value: name[3:]
-    for name, value in vars(_signal).items()
-    if name.startswith("SIG") and not name.startswith(("SIG_", "SIGRT")) and isinstance(value, int)
-}
+def number_of(text: str) -> int | None:
+    """Return 15 for `TERM`, `sigterm` and `15`, 35 for `RTMIN+1`; None for what is no signal."""
+    name = text.upper().removeprefix("SIG")
+    base, sign, offset = name.replace("-", "+-").partition("+")
+    signum = dict(_named()).get(base)
+    if signum is None:
+        base, offset = "0", base
+    elif sign and not base.startswith("RTM"):
+        return None
+    try:
+        signum = (signum or int(base)) + int(offset or "0")
+    except ValueError:
+        return None
+    return signum if signum in ALL else None
+
+
+_ALIASES = ("CLD", "POLL", "IOT")
+
+
+def _named() -> "Iterable[tuple[str, int]]":
+    """Yield the names that the system has for its signals."""
+    for name, value in vars(_signal).items():
+        if name.startswith("SIG") and not name.startswith("SIG_") and isinstance(value, int):
+            yield name[3:], value

@@ -1,0 +1,165 @@
+"""The wait: signals in, signals out, until the command has ended.
+
+Everything is blocked, also what a fault would raise: a real fault the kernel forces upon us all the
+same, and what arrives here was sent by a process.  So one sigwaitinfo(2) hears of all, without handler,
+thread or time limit; real-time signals queue and keep their order.  With nothing to do it makes no
+system call.
+"""
+
+import _signal
+import posix
+from time import monotonic
+
+from launcher.init import report, terminal
+from launcher.supervisor import reaper, signals
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from launcher.init.options import Options
+
+SIGNALS = _signal.valid_signals()
+CHANGES = posix.WEXITED | posix.WSTOPPED | posix.WCONTINUED
+
+
+class Loop:
+    """The wait for one command.
+
+    Parameters: its PID, which is its process group as well; what was asked for.
+    """
+
+    def __init__(self, pid: int, options: "Options") -> None:
+        self._pid, self._options = pid, options
+        self._target = -pid if options.group else pid
+        self._is_stopped = False
+        self._delayed: dict[int, float] = {}  # when a signal that is held back is due
+        self._last: dict[int, _signal.struct_siginfo] = {}  # what was last forwarded as this signal
+
+    def run(self) -> "posix.waitid_result":
+        """Forward signals and reap until the command has ended; return how it has."""
+        end = self._hear_children()  # the CHLD may have been taken already
+        while end is None:
+            arrived = self._next()
+            if arrived is None:
+                self._send_what_is_due()
+            elif arrived.si_signo != _signal.SIGCHLD:
+                self._take(arrived)
+            else:
+                end = self._hear_children()
+        return end
+
+    def sender_of(self, signum: int) -> str:
+        """Return who sent a signal that was forwarded; "" if none was."""
+        return _sender(self._last[signum]) if signum in self._last else ""
+
+    def take_terminal_back(self) -> None:
+        """Once the command has ended: who comes after us, a script for instance, expects the foreground it had."""
+        front = terminal.foreground()
+        if front == self._pid or (front and _is_empty(front)):
+            terminal.set_foreground(posix.getpgrp())
+
+    def _next(self) -> "_signal.struct_siginfo | None":
+        if not self._delayed:
+            return _signal.sigwaitinfo(SIGNALS)
+        return _signal.sigtimedwait(SIGNALS, max(min(self._delayed.values()) - monotonic(), 0))
+
+    # Signals
+
+    def _take(self, arrived: "_signal.struct_siginfo") -> None:
+        signum = arrived.si_signo
+        sent = self._options.rewrite.get(signum, signum)
+        if signum in self._options.delay and signum not in self._delayed:
+            self._delayed[signum] = monotonic() + self._options.delay[signum]
+        elif sent:
+            self._delayed.pop(signum, None)  # asked for twice: now
+            self._send(sent)
+        self._last[sent] = arrived
+
+    def _send_what_is_due(self) -> None:
+        now = monotonic()
+        for signum in [signum for signum, due in self._delayed.items() if due <= now]:
+            del self._delayed[signum]
+            if sent := self._options.rewrite.get(signum, signum):
+                self._send(sent)
+
+    def _send(self, signum: int) -> None:
+        if self._options.verbose:
+            report.say(f"forwards {signals.name_of(signum)}")
+        if signum == _signal.SIGCONT:
+            self._continue()
+        else:
+            self._kill(self._target, signum)
+
+    def _continue(self) -> None:
+        if terminal.have_foreground():  # the shell's `fg` gave it to us
+            terminal.set_foreground(self._pid)
+        # Ctrl-Z stopped all of its group.
+        self._kill(-self._pid if self._is_stopped else self._target, _signal.SIGCONT)
+
+    def _kill(self, target: int, signum: int) -> None:
+        try:
+            posix.kill(target, signum)
+        except ProcessLookupError:  # a group that everybody has left: not the command, which is not reaped yet
+            if target < 0:
+                self._kill(-target, signum)
+        except PermissionError:
+            if not self._options.quiet:
+                name = signals.name_of(signum)
+                report.say(f"warning: not permitted to send {name} to {target}, which has another user")
+
+    # Children
+
+    def _hear_children(self) -> "posix.waitid_result | None":
+        """Reap; return how the command ended, if it has."""
+        end = None
+        for change in reaper.changes(CHANGES):
+            if change.si_pid != self._pid:
+                self._hear_orphan(change)
+            elif change.si_code == posix.CLD_STOPPED:
+                self._stopped(change.si_status)
+            elif change.si_code == posix.CLD_CONTINUED:
+                self._is_stopped = False
+            else:
+                end = change
+        return end
+
+    def _hear_orphan(self, change: "posix.waitid_result") -> None:
+        if self._options.warn_reap and change.si_code not in {posix.CLD_STOPPED, posix.CLD_CONTINUED}:
+            report.reaped(change.si_pid)
+
+    def _stopped(self, signum: int) -> None:
+        """Stop as well, so that the shell above sees it and takes the terminal; its CONT is forwarded later."""
+        self._is_stopped = True
+        if posix.getpid() == 1:
+            return
+        front = terminal.foreground()
+        if (
+            front is None and signum not in signals.TERMINAL_STOPS
+        ):  # no shell waits for this: whoever stopped it continues it
+            return
+        if front == posix.getpgrp() and signum in {_signal.SIGTTIN, _signal.SIGTTOU}:
+            self._continue()  # `fg` without a CONT: it may use the terminal after all
+            return
+        if front == self._pid and signum == _signal.SIGTSTP:  # Ctrl-Z is meant for the whole pipeline
+            if posix.getsid(0) == posix.getpid():  # no shell above: where nobody could continue it, nothing stops
+                posix.kill(-self._pid, _signal.SIGCONT)
+                return
+            posix.kill(0, _signal.SIGTSTP)  # ours stays blocked, and CONT takes it back
+        posix.kill(posix.getpid(), _signal.SIGSTOP)
+
+
+def _is_empty(group: int) -> bool:
+    try:
+        posix.kill(-group, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    return False
+
+
+def _sender(arrived: "_signal.struct_siginfo") -> str:
+    if arrived.si_code > 0:
+        return "the kernel"
+    if arrived.si_pid == 0:
+        return "a process outside this PID namespace"
+    return f"PID {arrived.si_pid}, UID {arrived.si_uid}"
