@@ -237,7 +237,7 @@ class ProcessLauncher:
             loaded = Loaded(self._settings())
         except LauncherError as error:
             loaded = Loaded(code=error.exit_code, reason=str(error))
-        except Exception as error:  # noqa: BLE001 - the border to the application: its reset() must not end the supervisor
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the border to the application: its reset() must not end us
             traceback.print_exc()
             loaded = Loaded(code=EXIT_SOFTWARE, reason=f"{type(error).__name__}: {error}")
         self._loop.loaded(generation, loaded)
@@ -249,7 +249,7 @@ class ProcessLauncher:
     def _run(self, spawn: Spawn, listeners: Sequence[socket.socket]) -> int:
         service = self._wrappers[spawn.service].service
         fds = [listener.detach() for listener in listeners]
-        return worker.run(lambda: service, self.conf, self._settings(), self._ties, fds)
+        return worker.run(lambda: service, self.conf, self._loop.settings[spawn.generation], self._ties, fds)
 
 
 def _entry(wrapper: ServiceWrapper) -> Entry:

@@ -21,7 +21,7 @@ USAGE = "usage: launcher healthcheck [--ready | --live] [--runtime-dir FOLDER]"
 
 def main(argv: Sequence[str]) -> int:
     """Ask the supervisor; return the exit code."""
-    words = list(argv)
+    words = [part for word in argv for part in (word.split("=", 1) if word.startswith("--runtime-dir=") else [word])]
     runtime_dir = os.environ.get("OS_LAUNCHER__RUNTIME_DIR", "")
     if "--runtime-dir" in words[:-1]:
         at = words.index("--runtime-dir")
@@ -62,3 +62,18 @@ def _addresses(runtime_dir: str) -> Iterator[str]:
     for folder in folders(runtime_dir):
         yield f"{folder}/{FILE_NAME}"
     yield abstract_name()
+    yield from _listening()  # where the configuration, which is not read here, has put it
+
+
+def _listening() -> Iterator[str]:
+    """Yield the control sockets that the kernel knows in this network namespace; proc(5), /proc/net/unix."""
+    try:
+        with open("/proc/net/unix", "rb") as table:  # noqa: PTH123 - pathlib costs more than all the rest
+            paths = [line.split()[-1].decode(errors="surrogateescape") for line in table if b"launcher" in line]
+    except OSError:
+        return
+    for path in paths:
+        if path.endswith(f"/{FILE_NAME}"):
+            yield path
+        elif path.startswith("@launcher-"):
+            yield f"\0{path[1:]}"

@@ -167,6 +167,7 @@ class Core:
         service.ready += 1
         if child.generation == service.version.generation:
             service.proven = service.version
+            self._let_go_of_the_leaving()
         self._mark(child.slot)
         self._mark_generations()
 
@@ -354,14 +355,19 @@ class Core:
             self._leaves_ready(child, now)
         if child.asked:
             if self.stopping and child.stage in (Stage.ABORTED, Stage.KILLED) and not self._end[0]:
-                self._end = KILLED_CODE, f"{service.name}: worker {child.pid} did not end in time and was killed"
+                why = (
+                    "was killed, as the stop was to be at once"
+                    if self._at_once
+                    else "did not end in time and was killed"
+                )
+                self._end = KILLED_CODE, f"{service.name}: worker {child.pid} {why}"
             return
         if self.stopping:
             return
         when = "before it was ready" if starting else "unasked"
         reason = f"{service.name}: worker {child.pid} ended with {code} {when}"
         proven = service.proven
-        if starting and proven and proven.generation != service.version.generation == child.generation:
+        if starting and proven and proven != service.version and child.generation == service.version.generation:
             self._abandon(service, proven, reason)
         elif starting and proven is None and code == EXIT_CONFIG:
             self._give_up(EXIT_CONFIG, reason, now)
@@ -393,12 +399,15 @@ class Core:
             self._tell("error", f"{crash_loop}; going on")
 
     def _abandon(self, service: Service, proven: Version, reason: str) -> None:
-        """The new generation does not get ready: go back to the one that did."""
+        """The new generation does not get ready: go back to the one that did, and let nobody leave."""
+        for each in self.services.values():
+            each.leaving = False
         service.version = proven
         self._forgive(service)
         self._resize(service, proven.workers)
         self._mark_generations()
-        self._tell("error", f"reload failed: {reason}; {service.name} stays at generation {proven.generation}")
+        stays = f"{service.name} stays at generation {proven.generation}" if proven.workers else "it is not added"
+        self._tell("error", f"reload failed: {reason}; {stays}")
 
     def _mold_ended(self, child: Child, code: int, now: float) -> None:
         for serial, slot in list(self._pending.items()):
@@ -448,22 +457,42 @@ class Core:
     # Small change
 
     def _adopt(self, generation: int, specs: dict[str, ServiceSpec]) -> None:
-        """Let every service become what the new generation says."""
+        """Let every service become what the new generation says; what it does not have leaves later."""
         for service in self.services.values():
             spec = specs.get(service.name)
-            service.version = Version(generation, spec.workers if spec else 0)
-            if spec is None:
-                service.proven = service.version
-            self._forgive(service)
-            self._resize(service, service.version.workers)
-        self._add(generation, specs.values())
-
-    def _add(self, generation: int, specs: Iterable[ServiceSpec]) -> None:
-        for spec in specs:
-            if spec.name not in self.services:
-                service = Service(spec.name, Version(generation, spec.workers), spec.workers)
-                self.services[spec.name] = service
+            service.leaving = spec is None and service.version.workers > 0
+            if spec is not None:
+                service.version = Version(generation, spec.workers)
+                self._forgive(service)
                 self._resize(service, spec.workers)
+        reload = bool(self.services)
+        for service in self._add(generation, specs.values()):
+            if reload:
+                service.proven = Version(generation, 0)  # what to go back to: not being there
+
+    def _let_go_of_the_leaving(self) -> None:
+        """Drop services that the newest generation does not have, once all that it has are ready."""
+        leaving = [service for service in self.services.values() if service.leaving]
+        staying = [service for service in self.services.values() if not service.leaving]
+        if any(service.proven != service.version for service in staying):
+            return
+        newest = max(service.version.generation for service in staying)
+        for service in leaving:
+            service.leaving = False
+            service.version = service.proven = Version(newest, 0)
+            self._resize(service, 0)
+
+    def _add(self, generation: int, specs: Iterable[ServiceSpec]) -> list[Service]:
+        """Make the services that are not there yet, and return them."""
+        new = [
+            Service(spec.name, Version(generation, spec.workers), spec.workers)
+            for spec in specs
+            if spec.name not in self.services
+        ]
+        for service in new:
+            self.services[service.name] = service
+            self._resize(service, service.target)
+        return new
 
     def _forgive(self, service: Service) -> None:
         service.failures, service.crash_looping = 0, False

@@ -107,6 +107,10 @@ class Loop:
                 return
             self._apply(generation, loaded.settings)
         settings = self.settings[generation]
+        if missing := _names(settings) - _names(loaded.settings):
+            changed = "the configuration has changed since and has no service"
+            self._prepare_failed(generation, EXIT_CONFIG, f"{changed} {', '.join(sorted(missing))}: HUP takes it up")
+            return
         self.core.prepared(generation, settings.services, settings.policy, monotonic())
 
     def extend(self, settings: Settings) -> None:
@@ -349,6 +353,10 @@ def _worker_status(child: Child, service: Service) -> dict[str, Any]:
         "generation": child.generation,
         "stage": child.stage.name.lower(),
     }
+
+
+def _names(settings: Settings) -> set[str]:
+    return {spec.name for spec in settings.services}
 
 
 def _nothing() -> None:

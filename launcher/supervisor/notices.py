@@ -12,6 +12,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from launcher.errors import LauncherError
 from launcher.supervisor.unpatched import unpatched
 
 if TYPE_CHECKING:
@@ -82,7 +83,10 @@ class NoticePipe:
 
 
 def announce(write_fd: int, notice: Notice) -> None:
-    """Write a notice; the supervisor being gone is for the parent watch to find out."""
+    """Write a notice; the supervisor being gone is for the parent watch to find out.
+
+    Raises `LauncherError` if the application has closed the descriptor.
+    """
     match notice:
         case Born(serial, pid):
             fields = (_BORN, serial, pid)
@@ -94,3 +98,8 @@ def announce(write_fd: int, notice: Notice) -> None:
         os.write(write_fd, _FORMAT.pack(*fields))
     except BrokenPipeError:
         pass
+    except OSError as error:
+        raise LauncherError(
+            f"descriptor {write_fd}, which ties this process to its supervisor, is not there any more "
+            f"({(error.strerror or str(error)).lower()}): a service must leave alone what it did not open"
+        ) from None

@@ -136,7 +136,8 @@ class Service:
     name: str
     version: Version
     target: int
-    proven: Version | None = None  # the last one that got a worker ready
+    proven: Version | None = None  # the last one that got a worker ready; of 0 workers: not being there
+    leaving: bool = False  # the newest generation does not have it; it goes when all that this one has are ready
     slots: list[Slot] = field(default_factory=list)
     ready: int = 0
     failures: int = 0  # in a row, over all slots

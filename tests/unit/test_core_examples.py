@@ -40,6 +40,14 @@ TWO_SERVE = [
 ONE_STARTS = [(0, "begin", "prepare 1"), (0, "load api=1", "spawn api.0 g1"), (0, "born 1")]
 ONE_SERVES = [*ONE_STARTS, (0, "ready 1")]
 
+API_AND_TICK = [
+    (0, "begin", "prepare 1"),
+    (0, "load api=1 tick=1", "spawn api.0 g1", "spawn tick.0 g1"),
+    (0, "born 1"),
+    (0, "born 2"),
+    (0, "ready 1"),
+    (0, "ready 2"),
+]
 HISTORIES = {
     "two services start, and stop when told": [
         (0, "begin", "prepare 1"),
@@ -183,15 +191,27 @@ HISTORIES = {
         (20, "reload", "prepare 3"),
         (20, "load api=1", "spawn api.0 g3", "TERM 3"),
     ],
-    "a service that the new configuration does not have is ended": [
-        (0, "begin", "prepare 1"),
-        (0, "load api=1 tick=1", "spawn api.0 g1", "spawn tick.0 g1"),
-        (0, "born 1"),
-        (0, "born 2"),
-        (0, "ready 1"),
-        (0, "ready 2"),
+    "a service that the new configuration does not have is ended once all that it has are ready": [
+        *API_AND_TICK,
         (10, "reload", "prepare 2"),
-        (10, "load api=1", "spawn api.0 g2", "TERM 2"),
+        (10, "load api=1", "spawn api.0 g2"),
+        (10, "born 3"),
+        (11, "ready 3", "TERM 2", "TERM 1"),
+    ],
+    "a service is renamed: the old one goes on until the new one is ready": [
+        *ONE_SERVES,
+        (10, "reload", "prepare 2"),
+        (10, "load web=1", "spawn web.0 g2"),
+        (10, "born 2"),
+        (11, "ready 2", "TERM 1"),
+    ],
+    "a service that a reload adds and that fails is not added, and nobody leaves": [
+        *ONE_SERVES,
+        (10, "reload", "prepare 2"),
+        (10, "load web=1", "spawn web.0 g2"),
+        (10, "born 2"),
+        (11, "exit 2 78", "say error reload failed: *worker 2 ended with 78*it is not added"),
+        (20, "exit 1 1", "spawn api.0 g1"),
     ],
     "a refused reload touches nobody": [
         *TWO_SERVE,

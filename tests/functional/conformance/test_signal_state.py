@@ -37,7 +37,8 @@ def states(start: Starter, *prepared: str) -> dict[str, set[int]]:
     lines = dict(line.split(":\t", 1) for line in init.rest().decode().splitlines())
     assert init.code() == 0
     masks = {name: int(lines[name], 16) for name in ("SigBlk", "SigIgn", "SigCgt")}
-    return {name: {n for n in range(1, 65) if mask >> (n - 1) & 1} for name, mask in masks.items()}
+    ours = set(range(1, 65)) - {32, 33}  # the C library's own, which whoever started us may have ignored
+    return {name: {n for n in ours if mask >> (n - 1) & 1} for name, mask in masks.items()}
 
 
 def listed(signums: list[int]) -> str:
