@@ -40,33 +40,51 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _ask(command: str, runtime_dir: str) -> int:
-    for address in _addresses(runtime_dir):
-        client = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-        client.settimeout(TIMEOUT)
-        try:
-            client.connect(address)
-            client.send(b'{"command": "%s"}\n' % command.encode())
-            answer = client.recv(4096)
-        except OSError:
-            continue
-        if b'"ok": true' in answer:
-            print(f"{command}: yes")
-            return 0
-        print(f"{command}: no", file=sys.stderr)
+    client = _connect(runtime_dir)
+    if client is None:
+        print("launcher: error: healthcheck: no supervisor answers here; is `launcher run` up?", file=sys.stderr)
         return 1
-    print("launcher: error: healthcheck: no supervisor answers here; is `launcher run` up?", file=sys.stderr)
+    try:
+        client.send(b'{"command": "%s"}\n' % command.encode())
+        answer = client.recv(4096)
+    except OSError:
+        answer = b""
+    if b'"ok": true' in answer:
+        print(f"{command}: yes")
+        return 0
+    print(f"{command}: no", file=sys.stderr)
     return 1
 
 
-def _addresses(runtime_dir: str) -> Iterator[str]:
-    for folder in folders(runtime_dir):
-        yield f"{folder}/{FILE_NAME}"
-    yield abstract_name()
-    yield from _listening()  # where the configuration, which is not read here, has put it
+def _connect(runtime_dir: str) -> _socket.socket | None:
+    for address in (*(f"{folder}/{FILE_NAME}" for folder in folders(runtime_dir)), abstract_name()):
+        if (client := _connected(address)) is not None:
+            return client
+    # Where the configuration, which is not read here, has put it: only PID 1's is surely this container's.
+    for address in _known_to_the_kernel():
+        if (client := _connected(address)) is not None and _peer(client) == 1:
+            return client
+    return None
 
 
-def _listening() -> Iterator[str]:
-    """Yield the control sockets that the kernel knows in this network namespace; proc(5), /proc/net/unix."""
+def _connected(address: str) -> _socket.socket | None:
+    client = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    client.settimeout(TIMEOUT)
+    try:
+        client.connect(address)
+    except OSError:
+        client.close()
+        return None
+    return client
+
+
+def _peer(client: _socket.socket) -> int:
+    """PID of who listens; unix(7), SO_PEERCRED: struct ucred begins with it."""
+    return int.from_bytes(client.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)[:4], sys.byteorder)
+
+
+def _known_to_the_kernel() -> Iterator[str]:
+    """Yield the control sockets in this network namespace; proc(5), /proc/net/unix."""
     try:
         with open("/proc/net/unix", "rb") as table:  # noqa: PTH123 - pathlib costs more than all the rest
             paths = [line.split()[-1].decode(errors="surrogateescape") for line in table if b"launcher" in line]

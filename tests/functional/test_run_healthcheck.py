@@ -62,7 +62,8 @@ def test_the_runtime_directory_may_be_said(program: Program) -> None:
     program.configure(services="app:Service", listen=None, runtime_dir=elsewhere)
     program.start()
     program.wait_for(lambda: healthcheck(program, "--runtime-dir", str(elsewhere)) == 0, "readiness")
-    assert healthcheck(program) == 1
+    assert healthcheck(program, f"--runtime-dir={elsewhere}") == 0
+    assert healthcheck(program) == 1, "only PID 1 is found by itself, and from here it is none"
     assert launcher(program, "healthcheck", OS_LAUNCHER__RUNTIME_DIR=str(elsewhere)).returncode == 0
 
 

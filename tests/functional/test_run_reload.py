@@ -128,3 +128,50 @@ def test_reset_keeps_the_workers(program: Program) -> None:
     assert sorted(resets) == sorted(f"reset {pid}" for pid in before)
     assert program.workers() == before
     assert program.stop() == 0
+
+
+TWO = """
+class Good:
+    def start(self): note("good", os.getpid())
+    def stop(self): pass
+    def wait(self): pass
+    def reset(self): pass
+class Bad(Good):
+    def start(self): raise SystemExit({code})
+"""
+
+
+@pytest.mark.parametrize("code", [1, 78])
+@pytest.mark.parametrize("services", ["app:Good, app:Bad", "app:Bad"], ids=["added", "renamed"])
+def test_a_service_that_a_reload_brings_and_that_fails_is_not_added(program: Program, services: str, code: int) -> None:
+    program.serve(TWO.format(code=code), services="app:Good", listen=None)
+    (before,) = program.workers()
+    program.configure(services=services, listen=None)
+    program.signal(signal.SIGHUP)
+    program.wait_for_output("ERROR .*reload failed: Bad: worker .* it is not added")
+    program.signal(signal.SIGKILL, program.wait_ready(1)[0])
+    assert program.wait_replaced([before]), "what served before is still looked after"
+    assert program.stop() == 0
+
+
+def test_a_renamed_service_ends_when_the_new_one_is_ready(program: Program) -> None:
+    program.serve(TWO.format(code=1), services="app:Good", listen=None)
+    program.write_app(TWO.format(code=1) + "class Better(Good): pass\n")
+    program.configure(services="app:Better", listen=None)
+    program.signal(signal.SIGHUP)
+    program.wait_for_output("Better: worker .* is ready[^$]*Good: worker .* gets TERM")
+    program.wait_ready(1)
+    assert program.stop() == 0
+
+
+def test_a_mold_lost_after_the_configuration_has_changed_says_so(program: Program) -> None:
+    program.serve(TWO.format(code=1), services="app:Good", listen=None)
+    before = program.workers()
+    program.write_app(TWO.format(code=1) + "class Better(Good): pass\n")
+    program.configure(services="app:Better", listen=None)
+    program.signal(signal.SIGKILL, program.ask("status")["molds"][0])
+    program.wait_for_output("the configuration has changed since and has no service Good: HUP takes it up")
+    assert program.workers() == before
+    program.signal(signal.SIGHUP)
+    program.wait_replaced(before)
+    assert program.stop() == 0

@@ -36,3 +36,10 @@ def test_the_control_socket_is_for_its_own_user(run_container):
     question = ["python3", "/app/ask.py", "live", "10001"]
     assert json.loads(box.run(*question)) == {"ok": True}
     assert box.container.exec_run(question, user=STRANGER).output == b"refused\n"
+
+
+def test_the_healthcheck_finds_a_configured_runtime_dir(run_container):
+    box = run_container("app:api=1", "--runtime-dir", "/tmp")
+    assert box.attempt("launcher", "healthcheck") == (0, "ready: yes\n")
+    assert box.run("find", "/tmp", "-type", "s") == "/tmp/launcher.sock\n"
+    assert box.stop() == 0

@@ -194,7 +194,7 @@ class TestFailures:
         app("", "shop.py")
         assert reasons("pack.apo:x", "shop.py:x") == [
             'pack.apo:x (f.conf:3): no module named apo in pack; did you mean "api"?',
-            "shop.py:x (f.conf:3): no module named py in shop",
+            "shop.py:x (f.conf:3): no module named py in shop; MODULE is a module's name, not its file's",
         ]
 
     def test_attribute_that_does_not_exist(self, app):

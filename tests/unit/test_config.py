@@ -373,6 +373,8 @@ class TestAddresses:
             (":٣", "the port must be"),
             ("::1:80", "needs its brackets"),
             ("[::x]:80", "not an IPv6 address"),
+            ("[fe80::1%]:80", "not an IPv6 address"),
+            ("01.2.3.4:80", "not an IPv4 address"),
             ("1.2.3.400:80", "not an IPv4 address"),
             ("a b:80", "not a host name"),
             ("http://a:80", "needs its brackets"),
@@ -408,6 +410,25 @@ class TestAddresses:
     def test_same_address_twice(self, problems, one, other):
         lines = problems("--listen", f"a={one}", "--listen", f"b={other}", "shop:a", "shop:b")
         assert lines == [f"listen = b={other} (command line): the same address as a={one}"]
+
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [("0.0.0.0:80", "127.0.0.1:80"), ("localhost:80", ":80"), ("[::1]:80", "[::]:80")],
+    )
+    def test_addresses_that_overlap(self, problems, one, other):
+        lines = problems("--listen", f"{one},{other}", "shop:a")
+        assert lines == [f"listen = {other} (command line): overlaps with {one}; keep one of them"]
+
+    @pytest.mark.parametrize("listen", ["0.0.0.0:80,[::]:80", ":80,127.0.0.1:81", ":0,127.0.0.1:0", "[::]:80,[::1]:0"])
+    def test_addresses_that_do_not_overlap(self, load, listen):
+        load("--listen", listen, "shop:a")
+
+    @pytest.mark.parametrize(
+        ("text", "host"),
+        [(":08", "0.0.0.0"), ("[0::0]:8", "::"), ("[FE80::1%eth0]:8", "fe80::1%eth0"), ("A.b:8", "a.b")],
+    )
+    def test_identity(self, text, host):
+        assert Address.parse(text).identity == ("tcp", host, "8")
 
     def test_any_free_port_twice(self, load):
         load("--listen", "a=:0,b=:0", "shop:a", "shop:b")

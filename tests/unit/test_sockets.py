@@ -22,6 +22,14 @@ def listeners():
     listeners.close()
 
 
+@pytest.fixture
+def free_port():
+    with socket.socket() as holder:  # bound and not listening: who sets SO_REUSEADDR may have it
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
+
+
 def wanted(address, service="api"):
     return Listen(service, address, "shop.conf:3")
 
@@ -68,6 +76,58 @@ def test_each_service_gets_its_own(listeners):
     assert len(listeners.of([api, admin], "api")) == len(listeners.of([api, admin], "admin")) == 1
     assert only(listeners, api) is not only(listeners, admin)
     assert listeners.of([api, admin], "scheduler") == ()
+
+
+def test_any_port_is_a_port_for_each_service_and_each_time_it_is_asked_for(listeners):
+    asked = [wanted(ANY_PORT), wanted(ANY_PORT, "admin"), wanted(ANY_PORT, "admin")]
+    listeners.bind(asked)
+    ports = [each.getsockname()[1] for name in ("api", "admin") for each in listeners.of(asked, name)]
+    assert len(set(ports)) == 3
+    listeners.bind(asked)
+    assert [each.getsockname()[1] for name in ("api", "admin") for each in listeners.of(asked, name)] == ports
+    assert listeners.chosen() == [
+        f"{name}: listens on 127.0.0.1:{port}, a free port"
+        for name, port in zip(("api", "admin", "admin"), ports, strict=True)
+    ]
+    assert listeners.chosen() == []
+
+
+@pytest.mark.parametrize(("one", "other"), [(":{}", "0.0.0.0:{}"), ("LocalHost:{}", "localhost:0{}")])
+def test_another_spelling_is_the_same_socket(listeners, free_port, one, other):
+    before, after = wanted(one.format(free_port)), wanted(other.format(free_port))
+    listeners.bind([before])
+    listener = only(listeners, before)
+    listeners.bind([after])
+    listeners.keep([after])
+    assert only(listeners, after) is listener
+    assert answers(("127.0.0.1", free_port))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("127.0.0.1:{}", ":{}"), ("0.0.0.0:{}", "127.0.0.1:{}"), ("127.0.0.1:{}", "localhost:{}")],
+)
+def test_a_change_that_our_own_socket_forbids_says_so(listeners, free_port, one, other):
+    before, after = wanted(one.format(free_port)), wanted(other.format(free_port))
+    listeners.bind([before])
+    host = one.partition(":")[0]
+    with pytest.raises(ConfigError) as refused:
+        listeners.bind([after])
+    assert str(refused.value) == (
+        f"listen = {after.address} (shop.conf:3): the launcher itself listens on {host}:{free_port}; "
+        "this change takes a restart, a reload cannot make it"
+    )
+    assert only(listeners, before)
+
+
+def test_ipv4_and_ipv6_share_a_port(listeners, free_port):
+    if not Path("/proc/net/if_inet6").exists():
+        pytest.skip("this machine has no IPv6")
+    both = [wanted(f"0.0.0.0:{free_port}"), wanted(f"[::]:{free_port}")]
+    listeners.bind(both)
+    assert [each.family for each in listeners.of(both, "api")] == [socket.AF_INET, socket.AF_INET6]
+    assert answers(("127.0.0.1", free_port))
+    assert answers(("::1", free_port), socket.AF_INET6)
 
 
 def test_every_address_in_use_is_told_and_nothing_stays_bound(listeners, tmp_path):
@@ -134,9 +194,14 @@ def test_a_unix_socket_that_somebody_listens_on_is_not_stolen(listeners, tmp_pat
 
 def test_a_file_that_is_no_socket_is_not_removed(listeners, tmp_path):
     (tmp_path / "http").write_text("precious")
-    with pytest.raises(ConfigError, match="the address is in use"):
+    with pytest.raises(ConfigError, match="the path exists and is no socket; remove it, or choose another$"):
         listeners.bind([wanted(f"unix:{tmp_path}/http")])
     assert (tmp_path / "http").read_text() == "precious"
+
+
+def test_a_folder_is_no_socket(listeners, tmp_path):
+    with pytest.raises(ConfigError, match="the path exists and is no socket"):
+        listeners.bind([wanted(f"unix:{tmp_path}")])
 
 
 # Letting go
