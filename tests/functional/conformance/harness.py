@@ -171,6 +171,7 @@ class Running:
             for pid in proc.children(self._popen.pid):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+            self._popen.send_signal(signal.SIGCONT)  # nsenter(1) stops when its child does
             with suppress(subprocess.TimeoutExpired):
                 self._popen.wait(0.01)
         for stream in (self._popen.stdin, self._popen.stdout):

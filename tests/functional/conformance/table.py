@@ -61,12 +61,20 @@ def run(init: str, jobs: str, report: Path) -> Result:
         check=False,
     )
     result = Result()
+    for (subject, name), failed in outcomes(report).items():
+        result.count(subject, name, failed=failed)
+    return result
+
+
+def outcomes(report: Path) -> dict[tuple[str, str], bool]:
+    """Return whether each case failed, by subject and name; one that fails at its end too is listed twice."""
+    failed: dict[tuple[str, str], bool] = {}
     for case in ET.parse(report).iter("testcase"):  # noqa: S314 - pytest's own, made a moment ago
         if case.find("skipped") is None:
-            failed = case.find("failure") is not None or case.find("error") is not None
             subject = case.get("classname", "").rpartition(".test_")[2].replace("_", "-")
-            result.count(subject, case.get("name", ""), failed=failed)
-    return result
+            key = subject, case.get("name", "")
+            failed[key] = failed.get(key, False) or case.find("failure") is not None or case.find("error") is not None
+    return failed
 
 
 def table(results: dict[str, Result]) -> str:
