@@ -1,19 +1,21 @@
 """The addresses that services listen on, as a user writes them: `[SERVICE=]ADDRESS`.
 
 Nothing is bound or looked up here.  What parses can be handed to the supervisor, which binds it; whether the address
-is in use, only the kernel knows.
+is in use, only the kernel knows.  The supervisor uses this too: it imports next to nothing.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import socket
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 FORMS = "[SERVICE=]HOST:PORT, :PORT, [IPV6]:PORT or unix:PATH"
 LONGEST_PATH = 107  # bytes; sockaddr_un has 108, one of them the final NUL
 LAST_PORT = 65535
+ANY_PORT = "0"
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - what a user may ask for
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_.-]{0,253}", re.ASCII)
 
 
@@ -25,30 +27,48 @@ class Address:
     """`HOST:PORT`, `[IPV6]:PORT`, `:PORT` or `unix:PATH`."""
     service: str | None
     """None where the user left it to us."""
-    identity: tuple[str, ...] | None
-    """Equal for two addresses that cannot both be bound; None for one that never collides."""
+    identity: tuple[str, ...]
+    """`identity(text)`"""
 
     @classmethod
     def parse(cls, text: str) -> Address:
         """Read `[SERVICE=]ADDRESS`.  Raises `ValueError` with what is wrong."""
         service, equals, address = text.partition("=")
         if not equals or text.startswith("unix:"):
-            return cls(text, None, _identity(text))
+            return cls(text, None, identity(text))
         if not service.strip():
             raise ValueError(f"no service before =; must be {FORMS}")
         address = address.strip()
-        return cls(address, service.strip(), _identity(address))
+        return cls(address, service.strip(), identity(address))
 
 
-def _identity(address: str) -> tuple[str, ...] | None:
+def identity(address: str) -> tuple[str, ...]:
+    """Return `("unix", PATH)` or `("tcp", HOST, PORT)`, equal for all spellings of an address.
+
+    Raises `ValueError` with what is wrong.
+    """
     if address.startswith("unix:"):
         return _unix(address.removeprefix("unix:"))
     host, colon, port = address.rpartition(":")
     if not colon:
         raise ValueError(f"must be {FORMS}")
     number = _port(port)
-    identity = ("tcp", _host(host), str(number))
-    return identity if number else None
+    return ("tcp", _host(host), str(number))
+
+
+def overlap(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether two identities cannot both be bound, as far as that is known without looking names up."""
+    match one, other:
+        case ("tcp", _, port), ("tcp", _, other_port) if port != other_port or port == ANY_PORT:
+            return False
+        case ("tcp", host, _), ("tcp", other_host, _) if host in EVERYWHERE or other_host in EVERYWHERE:
+            return is_ipv6(host) == is_ipv6(other_host)
+    return one == other
+
+
+def is_ipv6(host: str) -> bool:
+    """Whether the host of an identity is an IPv6 address; names are looked up as IPv4."""
+    return ":" in host
 
 
 def _unix(path: str) -> tuple[str, ...]:
@@ -75,18 +95,24 @@ def _host(host: str) -> str:
         return _ipv4(host)
     if not _HOST_NAME.fullmatch(host):
         raise ValueError(f"not a host name; must be {FORMS}")
-    return host.lower() or "0.0.0.0"  # noqa: S104 - what the user asked for by `:PORT`
+    return host.lower() or EVERYWHERE[0]
 
 
 def _ipv4(host: str) -> str:
     try:
-        return str(IPv4Address(host))
-    except AddressValueError:
+        return _normal(socket.AF_INET, host)
+    except (OSError, ValueError):
         raise ValueError("not an IPv4 address") from None
 
 
 def _ipv6(host: str) -> str:
+    zone = re.search(r"%[^%/\s\0]+\Z", host)
+    address = host[: zone.start()] if zone else host
     try:
-        return str(IPv6Address(host))
-    except AddressValueError:
+        return _normal(socket.AF_INET6, address) + (zone[0] if zone else "")
+    except (OSError, ValueError):
         raise ValueError("not an IPv6 address between the brackets") from None
+
+
+def _normal(family: int, address: str) -> str:
+    return socket.inet_ntop(family, socket.inet_pton(family, address))

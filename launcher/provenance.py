@@ -7,6 +7,7 @@ Only group `[launcher]` and variables `OS_LAUNCHER__*` are looked at: all else b
 
 from __future__ import annotations
 
+import codecs
 import io
 import locale
 import stat
@@ -106,6 +107,8 @@ def read_file(path: str) -> list[Assignment]:
 def _text(path: str) -> str:
     data = _bytes(path)
     encoding = locale.getpreferredencoding(False)  # what oslo.config's open() takes
+    if data.startswith(codecs.BOM_UTF8):
+        raise ConfigError(f"{line(path)}:1: begins with a byte order mark; save it as UTF-8 without one")
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as err:

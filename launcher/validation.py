@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from oslo_config import cfg
 
-from launcher.addresses import Address
+from launcher.addresses import Address, overlap
 from launcher.errors import ConfigError
 from launcher.options import BY_NAME, GROUP, allowed
 from launcher.provenance import Assignment, Configuration, source, told
@@ -111,7 +111,7 @@ def _services(conf: cfg.ConfigOpts, values: Mapping[str, object]) -> list[str]:
 def _addresses(conf: cfg.ConfigOpts, texts: object, names: Sequence[str] | None) -> list[str]:
     """Return what is wrong with the addresses; whose they are is checked where all services are known."""
     problems = []
-    taken: dict[tuple[str, ...] | None, str] = {}
+    taken: dict[str, tuple[str, ...]] = {}
     for text in texts if isinstance(texts, list) else ():
         try:
             address = Address.parse(text)
@@ -121,8 +121,10 @@ def _addresses(conf: cfg.ConfigOpts, texts: object, names: Sequence[str] | None)
         if names and address.service is not None and address.service not in names:
             hint = did_you_mean(address.service, names) or f"; there is: {', '.join(names)}"
             problems.append(f"{told(conf, 'listen', text)}: no service is named {shown(address.service)}{hint}")
-        if address.identity in taken:
-            problems.append(f"{told(conf, 'listen', text)}: the same address as {shown(taken[address.identity])}")
-        if address.identity is not None:
-            taken[address.identity] = text
+        rival = next((each for each in taken if overlap(address.identity, taken[each])), None)
+        if rival is not None:
+            same = address.identity == taken[rival]
+            clash = f"the same address as {shown(rival)}" if same else f"overlaps with {shown(rival)}; keep one of them"
+            problems.append(f"{told(conf, 'listen', text)}: {clash}")
+        taken[text] = address.identity
     return problems

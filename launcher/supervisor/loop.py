@@ -50,6 +50,7 @@ class Loop:
         self.log = Log(settings.log_level, settings.log_format)
         self.listeners = Listeners()
         self.settings: dict[int, Settings] = {}
+        self._serving: set[tuple[int, str]] = set()
         self._reset_on_hup = settings.reset_on_hup
         self._termination_log = settings.termination_log
         self._watched: dict[int, Callable[[], None]] = {}
@@ -106,6 +107,7 @@ class Loop:
                 self._prepare_failed(generation, EXIT_CONFIG, str(error))
                 return
             self._apply(generation, loaded.settings)
+            self._tell("info", "\n".join(self.listeners.chosen()))
         settings = self.settings[generation]
         if missing := _names(settings) - _names(loaded.settings):
             changed = "the configuration has changed since and has no service"
@@ -117,6 +119,7 @@ class Loop:
         """Add the services that these settings have more than those of the newest generation; its sockets are bound."""
         generation = max(self.settings)
         self.settings[generation] = settings
+        self._tell("info", "\n".join(self.listeners.chosen()))
         self.core.prepared(generation, settings.services, settings.policy, monotonic())
 
     def _prepare_failed(self, generation: int, code: int, reason: str) -> None:
@@ -254,14 +257,30 @@ class Loop:
         termination_log.write(self._termination_log, finish.reason)
 
     def _forget_settings(self) -> None:
-        """Let go of settings, and of sockets, that no generation uses any more."""
+        """Let go of settings that no generation uses any more, and of sockets that no service does."""
         gone = self.settings.keys() - self.core.generations.keys()
-        if not gone:
-            return
         for generation in gone:
             del self.settings[generation]
             self.spawner.forget(generation)
-        self.listeners.keep(listen for settings in self.settings.values() for listen in settings.listen)
+        serving = self._in_use()
+        if gone or serving != self._serving:
+            self._serving = serving
+            self.listeners.keep(
+                *(
+                    [each for each in settings.listen if (generation, each.service) in serving]
+                    for generation, settings in self.settings.items()
+                )
+            )
+
+    def _in_use(self) -> set[tuple[int, str]]:
+        """Which services may be spawned of which generation; after a failed reload, that may be an older one."""
+        services = self.core.services.values()
+        versions = [(each.name, version) for each in services for version in (each.version, each.proven)]
+        used = {(version.generation, name) for name, version in versions if version and version.workers}
+        requested = self.core.requested
+        if requested in self.settings:  # it is bound, and its mold was lost before it was taken up
+            used |= {(requested, listen.service) for listen in self.settings[requested].listen}
+        return used
 
     # Signals (design.md, Signals)
 

@@ -1,8 +1,8 @@
 """Listening sockets: bound once by the supervisor, shared by all workers of a service.
 
-Guarantees: a worker that dies takes no queued connection with it; a reload that keeps an address keeps
-its socket.  Assumes addresses that `launcher.addresses` has checked: what can still be wrong is what
-only the kernel knows, and it is told in one line.
+Guarantees: a worker that dies takes no queued connection with it; a reload that keeps an address,
+however it spells it, keeps its socket.  Assumes addresses that `launcher.addresses` has checked: what can
+still be wrong is what only the kernel knows, and it is told in one line.
 """
 
 from __future__ import annotations
@@ -10,50 +10,77 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from launcher.addresses import ANY_PORT, identity, is_ipv6, overlap
 from launcher.errors import ConfigError
 from launcher.supervisor.unpatched import unpatched
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from launcher.supervisor.settings import Listen
+
+    Key = tuple[str, ...]
 
 BACKLOG = 2048  # the kernel caps it at net.core.somaxconn
 
 
 class Listeners:
-    """The supervisor's copies of the listening sockets, by address."""
+    """The supervisor's copies of the listening sockets, by what they are bound for."""
 
     def __init__(self) -> None:
-        self._open: dict[str, socket.socket] = {}
+        self._open: dict[Key, socket.socket] = {}
+        self._chosen: list[str] = []
 
     def bind(self, wanted: Iterable[Listen]) -> None:
         """Bind what is not bound yet.  Raises `ConfigError`, a line for each failure, and changes nothing then."""
-        fresh: dict[str, socket.socket] = {}
-        problems = []
-        for listen in wanted:
-            if listen.address in self._open or listen.address in fresh:
+        fresh: dict[Key, socket.socket] = {}
+        problems, chosen = [], []
+        for key, listen in _keyed(wanted):
+            if key in self._open or key in fresh:
                 continue
             try:
-                fresh[listen.address] = _bind(listen.address)
+                fresh[key] = _bind(listen.address)
             except OSError as error:
-                problems.append(f"listen = {listen.address} ({listen.source}): {_explain(error)}")
+                why = self._ours(listen.address, error) or _explain(listen.address, error)
+                problems.append(f"listen = {listen.address} ({listen.source}): {why}")
+                continue
+            if _is_any_port(identity(listen.address)):
+                chosen.append(f"{listen.service}: listens on {_name(fresh[key])}, a free port")
         if problems:
             _close(fresh)
             raise ConfigError("\n".join(problems))
         self._open.update(fresh)
+        self._chosen += chosen
+
+    def chosen(self) -> list[str]:
+        """Return what to tell of the ports that were chosen since this was last asked."""
+        chosen, self._chosen = self._chosen, []
+        return chosen
 
     def of(self, wanted: Iterable[Listen], service: str) -> tuple[socket.socket, ...]:
         """Return the sockets that these settings give to a service."""
-        return tuple(self._open[listen.address] for listen in wanted if listen.service == service)
+        return tuple(self._open[key] for key, listen in _keyed(wanted) if listen.service == service)
 
-    def keep(self, wanted: Iterable[Listen]) -> None:
-        """Close all but these."""
-        addresses = {listen.address for listen in wanted}
-        _close({address: self._open.pop(address) for address in set(self._open) - addresses})
+    def keep(self, *wanted: Iterable[Listen]) -> None:
+        """Close all but these, of one generation or of several."""
+        kept = {key for each in wanted for key, _ in _keyed(each)}
+        _close({key: self._open.pop(key) for key in set(self._open) - kept})
+
+    def _ours(self, address: str, error: OSError) -> str:
+        """Say so if it is a socket of our own that is in the way."""
+        if error.errno != errno.EADDRINUSE or address.startswith("unix:"):
+            return ""
+        kind, host, port = identity(address)
+        with suppress(OSError):
+            host = host if is_ipv6(host) else unpatched("socket").gethostbyname(host)
+        for name in (_name(each) for key, each in self._open.items() if key[0] != "unix"):
+            if overlap((kind, host, port), identity(name)):
+                return f"the launcher itself listens on {name}; this change takes a restart, a reload cannot make it"
+        return ""
 
     def close_in_child(self, keep: Iterable[socket.socket]) -> None:
         """In a forked process: close all but these, which are its own now."""
@@ -64,14 +91,36 @@ class Listeners:
 
     def close(self) -> None:
         """Close ours: from now on only workers accept, and no client queues where nobody will."""
-        self.keep(())
+        self.keep()
 
 
-def _close(sockets: dict[str, socket.socket]) -> None:
-    for address, listener in sockets.items():
+def _keyed(wanted: Iterable[Listen]) -> Iterator[tuple[Key, Listen]]:
+    """Tell which are the same: an address in any spelling; of a service, the nth free port at a host."""
+    seen: dict[Key, int] = {}
+    for listen in wanted:
+        key = identity(listen.address)
+        if _is_any_port(key):
+            key = (*key, listen.service)
+            seen[key] = seen.get(key, 0) + 1
+            key = (*key, str(seen[key]))
+        yield key, listen
+
+
+def _is_any_port(key: Key) -> bool:
+    return key[0] == "tcp" and key[2] == ANY_PORT
+
+
+def _name(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if is_ipv6(host) else f"{host}:{port}"
+
+
+def _close(sockets: dict[Key, socket.socket]) -> None:
+    for key, listener in sockets.items():
+        path = listener.getsockname() if key[0] == "unix" else ""
         listener.close()
-        if address.startswith("unix:"):
-            remove(address.removeprefix("unix:"))
+        if path:
+            remove(path)
 
 
 def _bind(address: str) -> socket.socket:
@@ -83,11 +132,13 @@ def _bind(address: str) -> socket.socket:
         where: str | tuple[str, int] = path
         remove_stale(path)
     else:
-        host, _, port = address.rpartition(":")
-        family = sockets.AF_INET6 if host.startswith("[") else sockets.AF_INET
-        listener = sockets.socket(family, sockets.SOCK_STREAM)
+        _, host, port = identity(address)
+        listener = sockets.socket(sockets.AF_INET6 if is_ipv6(host) else sockets.AF_INET, sockets.SOCK_STREAM)
         listener.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
-        where = host.strip("[]"), int(port)
+        if is_ipv6(host) and "." not in host:  # but for ::ffff:192.0.2.1, which is IPv4
+            # Else [::] takes the port of all IPv4 addresses too, and 0.0.0.0 cannot be had beside it.
+            listener.setsockopt(sockets.IPPROTO_IPV6, sockets.IPV6_V6ONLY, 1)
+        where = host, int(port)
     try:
         listener.bind(where)
         listener.listen(BACKLOG)
@@ -120,8 +171,10 @@ def remove(path: str) -> None:
         pass
 
 
-def _explain(error: OSError) -> str:
+def _explain(address: str, error: OSError) -> str:
     match error.errno:
+        case errno.EADDRINUSE if address.startswith("unix:") and not _is_socket(address.removeprefix("unix:")):
+            return "the path exists and is no socket; remove it, or choose another"
         case errno.EADDRINUSE:
             return "the address is in use; stop what uses it, or choose another"
         case errno.EACCES | errno.EPERM:
@@ -130,3 +183,10 @@ def _explain(error: OSError) -> str:
             return "this machine does not have that address"
         case _:
             return (error.strerror or str(error)).lower()
+
+
+def _is_socket(path: str) -> bool:
+    try:
+        return stat.S_ISSOCK(os.stat(path).st_mode)
+    except OSError:  # a link to nowhere
+        return False

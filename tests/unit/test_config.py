@@ -195,7 +195,8 @@ class TestFilesThatCannotBeRead:
         (tmp_path / "binary.conf").write_bytes(b"[launcher]\n\nworkers = \xff\n")
         (tmp_path / "directory.conf").mkdir()
         os.mkfifo(tmp_path / "pipe.conf")
-        names = ["missing", "orphan", "noequals", "bracket", "binary", "directory", "pipe"]
+        (tmp_path / "bom.conf").write_text("[launcher]\n", encoding="utf-8-sig")
+        names = ["missing", "orphan", "noequals", "bracket", "binary", "bom", "directory", "pipe"]
         argv = [arg for name in names for arg in ("--config-file", tmp_path / f"{name}.conf")]
         lines = problems(*argv, "--config-dir", tmp_path / "nodir", "shop:api")
         expected = [
@@ -204,6 +205,7 @@ class TestFilesThatCannotBeRead:
             "noequals.conf:2: No ':' or '=' found",
             "bracket.conf:1: Invalid section",
             "binary.conf:3: not utf-8 text (byte 0xff)",
+            "bom.conf:1: begins with a byte order mark; save it as UTF-8 without one",
             "directory.conf: cannot read the config file: Is a directory",
             "pipe.conf: a pipe can be read only once",
             "nodir: cannot read the config directory: No such file or directory",

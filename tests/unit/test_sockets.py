@@ -92,7 +92,7 @@ def test_any_port_is_a_port_for_each_service_and_each_time_it_is_asked_for(liste
     assert listeners.chosen() == []
 
 
-@pytest.mark.parametrize(("one", "other"), [(":{}", "0.0.0.0:{}"), ("LocalHost:{}", "localhost:0{}")])
+@pytest.mark.parametrize(("one", "other"), [(":{}", "0.0.0.0:{}"), ("LocalHost:{}", "localhost:{}")])
 def test_another_spelling_is_the_same_socket(listeners, free_port, one, other):
     before, after = wanted(one.format(free_port)), wanted(other.format(free_port))
     listeners.bind([before])
@@ -194,7 +194,7 @@ def test_a_unix_socket_that_somebody_listens_on_is_not_stolen(listeners, tmp_pat
 
 def test_a_file_that_is_no_socket_is_not_removed(listeners, tmp_path):
     (tmp_path / "http").write_text("precious")
-    with pytest.raises(ConfigError, match="the path exists and is no socket; remove it, or choose another$"):
+    with pytest.raises(ConfigError, match=r"the path exists and is no socket; remove it, or choose another$"):
         listeners.bind([wanted(f"unix:{tmp_path}/http")])
     assert (tmp_path / "http").read_text() == "precious"
 
