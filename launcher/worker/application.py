@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from launcher.errors import ConfigError
 from launcher.options import MOST_WORKERS
 from launcher.spelling import shown
-from launcher.worker.importing import find, import_from_here, import_module
+from launcher.worker.importing import NOT_A_FILE, find, import_from_here, import_module
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -89,7 +89,7 @@ def _workers(workers: str, text: str, source: str) -> int:
 
 
 def _file_hint(text: str) -> str:
-    return "; MODULE is a module's name, not its file's" if "/" in text or ".py:" in text else ""
+    return NOT_A_FILE if "/" in text or ".py:" in text else ""
 
 
 def targets(texts: Iterable[str], source: str) -> tuple[Target, ...]:

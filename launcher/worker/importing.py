@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType, TracebackType
 
+NOT_A_FILE = "; MODULE is a module's name, not its file's"
+
 
 def import_from_here() -> None:
     """Let modules in the working directory win, unless Python was started to ignore it."""
@@ -74,7 +76,8 @@ def _no_module(wanted: str, missing: str | None) -> str:
     path = getattr(sys.modules.get(parent), "__path__", None) if parent else [sys.path[0]]
     known = [module.name for module in pkgutil.iter_modules(path)] if path else []
     where = parent or f"{sys.path[0] or 'the working directory'} or among the installed packages"
-    return f"no module named {name} in {where}{did_you_mean(name, known)}"
+    hint = NOT_A_FILE if wanted.endswith(".py") else did_you_mean(name, known)
+    return f"no module named {name} in {where}{hint}"
 
 
 def _failed(what: str, err: BaseException) -> ConfigError:
