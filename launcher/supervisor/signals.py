@@ -1,6 +1,6 @@
 """Signals: which there are, who acts on them, and how none is lost around a fork.
 
-Guarantees: a handler only records the number in a set, and one byte in the wake-up pipe only wakes the
+Guarantees: a handler only records the number in a list, and one byte in the wake-up pipe only wakes the
 loop, so a full pipe loses nothing.  All signals are blocked while a process forks; the child gives
 every disposition back before it unblocks them, so no signal is ever handled in the wrong process.
 It imports only what every Python has loaded, for `launcher exec` runs on it; and eventlet replaces
@@ -65,7 +65,7 @@ class SignalInbox:
 
     def __init__(self, signums: "Iterable[int]") -> None:
         self.fd, self._write_fd = posix.pipe2(posix.O_NONBLOCK | posix.O_CLOEXEC)
-        self._arrived: dict[int, None] = {}  # in order of arrival
+        self._arrived: list[int] = []
         self._before: dict[int, Callable[..., object] | int | None] = {}
         self._wakeup_before = _signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
         for signum in signums:
@@ -73,7 +73,7 @@ class SignalInbox:
 
     def record(self, signum: int, _frame: object) -> None:
         """Remember a signal: the handler of all of them."""
-        self._arrived[signum] = None
+        self._arrived.append(signum)
 
     def take(self) -> list[int]:
         """Return the signals that arrived since the last call, each once, and empty the pipe."""
@@ -82,9 +82,11 @@ class SignalInbox:
                 pass
         except BlockingIOError:
             pass
-        # Emptied before the set is read: a signal in between leaves a byte and is seen next time.
-        taken, self._arrived = list(self._arrived), {}
-        return taken
+        # The pipe first: a signal from here on leaves a byte and is seen next time.
+        taken: dict[int, None] = {}  # in order of arrival
+        while self._arrived:  # one by one: a handler may run between any two steps
+            taken[self._arrived.pop(0)] = None
+        return list(taken)
 
     def fds(self) -> tuple[int, int]:
         """Return the descriptors a forked child has to close."""

@@ -133,6 +133,43 @@ def test_a_full_pipe_loses_nothing(inbox):
     assert not readable(inbox.fd)
 
 
+def test_a_signal_at_any_step_of_taking_is_seen(python):
+    printed = python(
+        """
+import os, select, signal, sys
+from launcher.supervisor.signals import SignalInbox
+
+inbox = SignalInbox((signal.SIGUSR1, signal.SIGUSR2))
+steps = at = 0
+
+def trace(frame, event, _argument):
+    global steps
+    if frame.f_code is not SignalInbox.take.__code__:
+        return None
+    frame.f_trace_opcodes = True
+    if event == "opcode":
+        steps += 1
+        if steps == at:
+            os.kill(os.getpid(), signal.SIGUSR2)
+    return trace
+
+while steps >= at:
+    at, steps = at + 1, 0
+    os.kill(os.getpid(), signal.SIGUSR1)
+    sys.settrace(trace)
+    taken = inbox.take()
+    sys.settrace(None)
+    sent = steps >= at
+    while select.select([inbox.fd], [], [], 0)[0]:
+        taken += inbox.take()
+    if taken.count(signal.SIGUSR2) != sent or signal.SIGUSR1 not in taken:
+        print("lost at step", at)
+print(at > 20)
+"""
+    )
+    assert printed == "True\n"
+
+
 def test_a_closed_inbox_gives_back_what_it_took():
     heard = []
     before = signal.signal(SIGUSR1, lambda signum, _: heard.append(signum))
