@@ -113,7 +113,8 @@ OPTIONS: tuple[cfg.Opt, ...] = (
         Items(),
         ["0.0.0.0:8080"],
         "Addresses to serve on, [SERVICE=]ADDRESS, several separated by commas.",
-        "ADDRESS is HOST:PORT, :PORT, [IPV6]:PORT or unix:PATH; port 0 is any free port.",
+        "ADDRESS is HOST:PORT, :PORT, [IPV6]:PORT or unix:PATH; port 0 is any free port,",
+        "and an IPv6 address takes IPv6 clients only.",
         "Without SERVICE= it goes to the only service that wants a socket.",
     ),
     _option(
