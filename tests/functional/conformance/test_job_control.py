@@ -149,8 +149,8 @@ def test_pipeline(above: AtShell) -> None:
 @both_ways
 @with_shells
 def test_shell_below(below: AtShell) -> None:
-    below.enter("sleep 600")
-    below.wait_for_job()
+    below.enter("sh -c 'echo begun; exec sleep 600'")
+    below.expect("begun")  # before that, the shell's child still ignores the keys
     below.stop_job()
     below.foreground()
     below.terminal.type("\x03")
