@@ -40,9 +40,9 @@ class AtShell:
         """Have the shell run a command under the init."""
         self.enter(shlex.join([*INIT, *command]) + (" &" if background else ""))
 
-    def wait_for_job(self) -> None:
-        """Wait until a job of the shell has the keyboard."""
-        self.terminal.wait_for_foreground(other_than=self.group)
+    def _stopped(self) -> list[int]:
+        jobs = proc.descendants(self.running.pid)
+        return [pid for pid in jobs if proc.field(pid, "State").startswith("T")]
 
     def stop_job(self) -> None:
         """Press Ctrl-Z, and see the prompt again."""
@@ -53,7 +53,9 @@ class AtShell:
     def foreground(self) -> None:
         """Let the job go on in the foreground."""
         self.enter("fg")
-        self.wait_for_job()
+        self.terminal.wait_for_foreground(other_than=self.group)
+        # A Ctrl-Z before that would be lost: SIGCONT discards every stop signal that waits.
+        wait_for(lambda: not self._stopped(), "the job to go on", PATIENCE)
 
     def expect_status(self, status: int) -> None:
         """See that the last command had this exit status."""
@@ -149,8 +151,8 @@ def test_pipeline(above: AtShell) -> None:
 @both_ways
 @with_shells
 def test_shell_below(below: AtShell) -> None:
-    below.enter("sleep 600")
-    below.wait_for_job()
+    below.enter("sh -c 'echo begun; exec sleep 600'")
+    below.expect("begun")  # before that, the shell's child still ignores the keys
     below.stop_job()
     below.foreground()
     below.terminal.type("\x03")
