@@ -29,14 +29,17 @@ def take_turn(slot: Slot, service: Service) -> bool:
 
 
 def yield_turn(slot: Slot, service: Service) -> Slot | None:
-    """Give the turn up unless a successor is on its way beside a serving worker; return who is next."""
+    """Give the turn up unless a successor is on its way beside a serving worker; return whom to offer a free turn.
+
+    Whoever does not want it any more offers it to the next when it is looked at.
+    """
     coming = any(child.stage is Stage.STARTING for child in slot.live(service.version.generation))
-    if service.turn is not slot or (coming and slot.serving()):
+    if service.turn is slot and not (coming and slot.serving()):
+        service.turn = None
+    if service.turn is not None or not service.queue:
         return None
-    service.turn = None
-    following = next(iter(service.queue), None)
-    if following is not None:
-        del service.queue[following]
+    following = next(iter(service.queue))
+    del service.queue[following]
     return following
 
 
