@@ -659,3 +659,51 @@ def test_an_address_that_cannot_be_had_is_told_and_its_service_forgotten(start, 
     assert script.end() == 0
     assert ["missing/http" in " ".join(words) for words in script.notes("refused")] == [True, True]
     assert script.notes("workers") == [["workers", "0"]]
+
+
+def test_after_a_refused_reload_a_dead_worker_is_still_replaced(start):
+    script = start(TWO_WORKERS)
+    started(script, 2)
+    script.wait_for_errors("is ready", 2)
+    script.configure(graceful_shutdown_timeout="abc")
+    script.send(SIGHUP)
+    script.wait_for_errors("reload refused")
+    os.kill(script.workers()[0], SIGKILL)
+    script.wait_for_errors("is ready", 3)
+    assert script.stop() == 0
+
+
+def test_a_reset_that_exits_refuses_the_reload_and_ends_nobody(start):
+    script = start("""
+        class Exits(Recorder):
+            def reset(self):
+                sys.exit(5)
+
+        running = launcher.ProcessLauncher(conf)
+        running.launch_service(Exits(), workers=2)
+        sys.exit(running.wait())
+    """)
+    started(script, 2)
+    script.wait_for_errors("is ready", 2)
+    workers = script.workers()
+    script.send(SIGHUP)
+    script.wait_for_errors("reload refused: SystemExit: 5")
+    assert script.workers() == workers
+    assert script.stop() == 0
+
+
+def test_a_service_that_closes_what_it_did_not_open_is_told_so(start):
+    script = start(
+        """
+        class Daemonic(Recorder):
+            def start(self):
+                os.closerange(3, 256)
+
+        running = launcher.ProcessLauncher(conf)
+        running.launch_service(Daemonic(), workers=1)
+        sys.exit(running.wait())
+        """,
+        crash_loop_threshold=1,
+    )
+    assert script.end() == 70
+    assert "a service must leave alone what it did not open" in script.errors()
