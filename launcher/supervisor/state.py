@@ -13,8 +13,12 @@ from enum import Enum, auto
 from math import inf
 from typing import TYPE_CHECKING
 
+from launcher.supervisor.agenda import Agenda
+
 if TYPE_CHECKING:
     from signal import Signals
+
+    from launcher.supervisor.settings import Policy
 
 
 class Stage(Enum):
@@ -155,3 +159,54 @@ class Generation:
 
     slot: Slot
     prepared: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class State:
+    """Everything that the core remembers."""
+
+    policy: Policy  # of the newest generation that was taken up
+    services: dict[str, Service] = field(default_factory=dict)
+    generations: dict[int, Generation] = field(default_factory=dict)
+    children: dict[int, Child] = field(default_factory=dict)
+    strays: Slot = field(default_factory=lambda: Slot(None, -1))  # of molds that were given up for lost
+    newest: int = 0  # generation
+    requested: int | None = None  # the generation that a reload is waiting for
+    serial: int = 0  # of the last Spawn
+    pending: dict[int, Slot] = field(default_factory=dict)  # serial: the slot whose Spawn is not answered yet
+    agenda: Agenda = field(default_factory=Agenda)
+    tells: deque[Tell] = field(default_factory=deque)
+    stopping: bool = False
+    at_once: bool = False  # without grace
+    terminate_at: float = inf  # when the workers are told to stop
+    terminating: bool = False  # they are told
+    end: tuple[int, str] = (0, "")  # the exit code, and why
+    finished: bool = False
+
+    def mark(self, slot: Slot) -> None:
+        """Something happened to a slot: look at it."""
+        self.agenda.mark(slot)
+
+    def mark_generations(self) -> None:
+        """Something happened to what is loaded, or to who needs it."""
+        for record in self.generations.values():
+            self.mark(record.slot)
+
+    def mark_all(self) -> None:
+        """Something happened to everybody."""
+        self.mark(self.strays)
+        self.mark_generations()
+        for service in self.services.values():
+            for slot in service.slots:
+                self.mark(slot)
+
+    def born(self, slot: Slot, generation: int, pid: int, now: float) -> None:
+        """A child was forked."""
+        child = Child(pid, slot, generation, now, now + self.policy.startup_timeout)
+        self.children[pid] = child
+        slot.children.append(child)
+        self.mark(slot)
+
+    def tell(self, level: str, text: str) -> None:
+        """Have something said that a person should know."""
+        self.tells.append(Tell(level, text))

@@ -119,7 +119,7 @@ class World(RuleBasedStateMachine):
             case Signals.SIGKILL:
                 assert pid not in self.killed, "KILL twice"
                 assert pid in self.termed or pid in self.aborted, "KILL out of the blue"
-                if pid in self.aborted and not self.core._at_once:
+                if pid in self.aborted and not self.core.state.at_once:
                     assert self.now >= self.aborted[pid] + POLICY.abort_timeout, "KILL before the stacks were written"
                 self.killed.add(pid)
             case other:
@@ -355,7 +355,7 @@ class World(RuleBasedStateMachine):
                 for s in core.services.values()
             ],
             [(number, record.prepared) for number, record in core.generations.items()],
-            (core.stopping, core.terminating, core.finished, core.requested, list(core._tells)),
+            (core.stopping, core.state.terminating, core.state.finished, core.requested, list(core.state.tells)),
         )
 
     # What always holds

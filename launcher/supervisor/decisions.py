@@ -1,0 +1,95 @@
+"""What to do about one slot, which is seen as a whole: end what is late or not wanted, then fill what lacks."""
+
+from __future__ import annotations
+
+from math import inf
+from signal import Signals
+from typing import TYPE_CHECKING
+
+from launcher.supervisor.ends import leaves_ready
+from launcher.supervisor.pacing import count_fork, take_turn, throttled, yield_turn
+from launcher.supervisor.situation import grace, lacks, unprepared, vacant, wanted, why_unwanted
+from launcher.supervisor.state import LIVE, Kill, Prepare, Spawn, Stage
+
+if TYPE_CHECKING:
+    from launcher.supervisor.state import Action, Child, Service, Slot, State
+
+
+def decide(state: State, slot: Slot, now: float) -> Action | None:
+    for child in slot.children:
+        if child.deadline <= now:
+            return escalate(state, child, now)
+        if child.stage in LIVE and not wanted(state, child):
+            return ask_to_end(state, child, now)
+    if slot.pending is not None:
+        return overdue_answer(state, slot, now)
+    if slot.service is not None:
+        return fill(state, slot, slot.service, now)
+    return prepare(state, slot, now)
+
+
+def next_look(state: State, slot: Slot, now: float) -> float:
+    looks = [child.deadline for child in slot.children]
+    if isinstance(slot.pending, Spawn):
+        looks.append(slot.pending_until)
+    elif slot.not_before > now and lacks(state, slot):
+        looks.append(slot.not_before)
+    return min(looks, default=inf)
+
+
+def ask_to_end(state: State, child: Child, now: float) -> Kill:
+    if child.stage is Stage.READY:
+        leaves_ready(state, child, now)
+    child.asked = True
+    child.enter(Stage.STOPPING, now, grace(state))
+    return Kill(child.pid, Signals.SIGTERM, why_unwanted(state, child))
+
+
+def escalate(state: State, child: Child, now: float) -> Kill:
+    """A child has overstayed its stage: first its stacks, then its end."""
+    late = "stopping at once" if state.at_once else "did not end in time"
+    if child.stage is Stage.STARTING:
+        late = "did not get ready in time"
+    if state.at_once or child.stage is Stage.ABORTED:
+        child.enter(Stage.KILLED, now, inf)
+        return Kill(child.pid, Signals.SIGKILL, late)
+    child.enter(Stage.ABORTED, now, state.policy.abort_timeout)
+    return Kill(child.pid, Signals.SIGABRT, late)
+
+
+def fill(state: State, slot: Slot, service: Service, now: float) -> Spawn | None:
+    """Spawn what the slot lacks; where a worker serves on meanwhile, one slot at a time."""
+    generation = service.version.generation
+    if (following := yield_turn(slot, service)) is not None:
+        state.mark(following)
+    if not vacant(state, slot, service) or slot.not_before > now:
+        return None
+    if throttled(slot, service, now) or not take_turn(slot, service):
+        return None
+    count_fork(service, now)
+    state.serial += 1
+    spawn = Spawn(service.name, slot.index, generation, state.serial)
+    slot.pending, slot.pending_until = spawn, now + state.policy.startup_timeout
+    state.pending[state.serial] = slot
+    return spawn
+
+
+def prepare(state: State, slot: Slot, now: float) -> Prepare | None:
+    """Load a generation that somebody needs and nobody holds."""
+    if not unprepared(state, slot) or slot.not_before > now:
+        return None
+    prepare = Prepare(slot.index)
+    slot.pending, slot.pending_until = prepare, inf
+    return prepare
+
+
+def overdue_answer(state: State, slot: Slot, now: float) -> Kill | None:
+    """A mold that does not answer a Spawn hangs: end it, and another one takes over."""
+    if slot.pending_until > now or not isinstance(slot.pending, Spawn):
+        return None
+    slot.pending_until = inf
+    for mold in state.generations[slot.pending.generation].slot.live():
+        mold.enter(Stage.ABORTED, now, state.policy.abort_timeout)
+        state.mark(mold.slot)
+        return Kill(mold.pid, Signals.SIGABRT, "the mold does not answer")
+    return None
