@@ -1,126 +1,84 @@
 """Measure the launcher beside its peers, interleaved in one run; absolute times mean nothing from another machine.
 
-Usage: python -m bench [--rounds 3] [--workers 2 16] [--idle 5]
+Usage: python -m bench [--rounds 3] [--workers 2 16 64] [--idle 5] [--objects 600000] [--peers NAME...]
+
+Every row is a median; the figure in brackets is the ratio to the launcher.  At the end stands every row in which a
+peer is ahead.  `python -m bench.init` measures `launcher exec`.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import signal
+import random
 import statistics
-import subprocess
-import tempfile
-import time
-from pathlib import Path
+import sys
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from bench.peers import APP, PEERS
+from bench.peers import PEERS
+from bench.run import Run
 
 if TYPE_CHECKING:
     from bench.peers import Peer
 
-DEADLINE = 60.0  # seconds that anything may take
-
-
-class Run:
-    """One start of a peer: to N ready workers, idle, a worker killed, stopped."""
-
-    def __init__(self, peer: Peer, workers: int, idle: float) -> None:
-        self.results: dict[str, float] = {}
-        with tempfile.TemporaryDirectory() as name:
-            self.folder = Path(name)
-            self.stamps = self.folder / "stamps"
-            self.stamps.touch()
-            (self.folder / "idle_app.py").write_text(APP)
-            peer.prepare(self.folder)
-            environment = {
-                **os.environ,
-                "STAMPS": str(self.stamps),
-                "WORKERS": str(workers),
-                "LAUNCHER_RUNTIME_DIR": name,
-            }
-            begun = time.monotonic()
-            with subprocess.Popen(
-                peer.argv(workers), cwd=name, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            ) as process:
-                try:
-                    self.measure(process, workers, idle, begun)
-                finally:
-                    process.kill()
-
-    def measure(self, process: subprocess.Popen[bytes], workers: int, idle: float, begun: float) -> None:
-        ready = self.wait_for(workers)
-        self.results["start ms"] = (ready[-1][1] - begun) * 1000
-        self.results["RSS MB"] = memory(process.pid)
-        before = switches(process.pid)
-        time.sleep(idle)
-        self.results["switches/s"] = (switches(process.pid) - before) / idle
-        killed = time.monotonic()
-        os.kill(ready[0][0], signal.SIGKILL)
-        self.results["respawn ms"] = (self.wait_for(workers + 1)[-1][1] - killed) * 1000
-        stopped = time.monotonic()
-        process.terminate()
-        process.wait(DEADLINE)
-        self.results["stop ms"] = (time.monotonic() - stopped) * 1000
-
-    def wait_for(self, count: int) -> list[tuple[int, float]]:
-        deadline = time.monotonic() + DEADLINE
-        while time.monotonic() < deadline:
-            lines = self.stamps.read_text().splitlines()
-            if len(lines) >= count:
-                return [(int(pid), float(at)) for pid, at in (line.split() for line in lines)]
-            time.sleep(0.002)
-        raise TimeoutError(f"{len(self.stamps.read_text().splitlines())} of {count} workers ready")
-
-
-def memory(pid: int) -> float:
-    return field(pid, "VmRSS") / 1000
-
-
-def switches(pid: int) -> int:
-    """Voluntary context switches of all threads of the supervisor."""
-    return sum(field(int(task.name), "voluntary_ctxt_switches") for task in Path(f"/proc/{pid}/task").iterdir())
-
-
-def field(pid: int, name: str) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(f"{name}:"):
-            return int(line.split()[1])
-    raise KeyError(name)
+Results = dict[str, dict[str, float]]  # row: peer: median
+PRELOADED_WORKERS = 8
+TOLERANCE = 1.05  # what two runs of the same program may differ by
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--workers", type=int, nargs="+", default=[2, 16])
+    parser.add_argument("--workers", type=int, nargs="+", default=[2, 16, 64])
     parser.add_argument("--idle", type=float, default=5.0, help="seconds")
-    arguments = parser.parse_args()
-    for workers in arguments.workers:
-        runs: dict[str, list[dict[str, float]]] = {peer.name: [] for peer in PEERS}
-        for _ in range(arguments.rounds):
-            for peer in PEERS:
-                runs[peer.name].append(Run(peer, workers, arguments.idle).results)
-        print_table(workers, runs)
+    parser.add_argument("--objects", type=int, default=600_000, help="that the application preloads, 100 MB")
+    parser.add_argument("--peers", nargs="+", default=[peer.name for peer in PEERS])
+    wanted = parser.parse_args()
+    peers = [peer for peer in PEERS if peer.name in wanted.peers]
+    results: Results = {}
+    for workers in wanted.workers:
+        idle = wanted.idle if workers == max(wanted.workers) else 0.0
+        measured = interleaved(peers, wanted.rounds, workers, idle, objects=0)
+        for row in ("start ms", "respawn ms", "stop ms"):
+            results[f"{row}, {workers} workers"] = measured[row]
+    for row in ("switches/s", "supervisor PSS MB", "supervisor RSS MB"):
+        results[f"{row}, {workers} workers"] = measured[row]
+    preloaded = interleaved(peers, 1, PRELOADED_WORKERS, 0.0, objects=wanted.objects)
+    results[f"PSS MB a worker, 100 MB preloaded, {PRELOADED_WORKERS} workers"] = preloaded["worker PSS MB"]
+    print_table([peer.name for peer in peers], results)
+    print_behind(results)
 
 
-def print_table(workers: int, runs: dict[str, list[dict[str, float]]]) -> None:
-    columns = list(next(iter(runs.values()))[0])
-    print(f"\n{workers} workers, median of {len(next(iter(runs.values())))} (ratio to the launcher)\n")
-    print("| | " + " | ".join(columns) + " |")
-    print("| --- |" + " --- |" * len(columns))
-    own = medians(runs["launcher"])
-    for name, results in runs.items():
-        cells = [cell(value, own[column]) for column, value in medians(results).items()]
-        print(f"| {name} | " + " | ".join(cells) + " |")
+def interleaved(peers: list[Peer], rounds: int, workers: int, idle: float, *, objects: int) -> Results:
+    """Run every peer so often, in random order; return the medians."""
+    found: dict[str, list[dict[str, float]]] = {peer.name: [] for peer in peers}
+    for _ in range(rounds):
+        for peer in random.sample(peers, len(peers)):
+            print(f"{workers} workers: {peer.name}", file=sys.stderr)
+            found[peer.name].append(Run(peer, workers, idle, objects).results)
+    rows = dict.fromkeys(chain.from_iterable(chain.from_iterable(found.values())))
+    return {row: {name: statistics.median(run[row] for run in runs) for name, runs in found.items()} for row in rows}
 
 
-def medians(results: list[dict[str, float]]) -> dict[str, float]:
-    return {column: statistics.median(result[column] for result in results) for column in results[0]}
+def print_table(names: list[str], results: Results) -> None:
+    print("| | " + " | ".join(names) + " |")
+    print("| --- |" + " --: |" * len(names))
+    for row, values in results.items():
+        cells = [cell(values[name], values.get("launcher", 0.0), name) for name in names]
+        print(f"| {row} | " + " | ".join(cells) + " |")
 
 
-def cell(value: float, own: float) -> str:
-    return f"{value:.1f} ({value / own:.1f})" if own else f"{value:.1f}"
+def cell(value: float, own: float, name: str) -> str:
+    return f"{value:.1f} ({value / own:.1f})" if own and name != "launcher" else f"{value:.1f}"
+
+
+def print_behind(results: Results) -> None:
+    """Name every row in which somebody does better than the launcher."""
+    for row, values in results.items():
+        own = values.get("launcher", 0.0)
+        ahead = [f"{name} {value:.1f}" for name, value in values.items() if value * TOLERANCE < own]
+        if ahead:
+            print(f"behind in {row} ({own:.1f}): {', '.join(ahead)}")
 
 
 if __name__ == "__main__":
