@@ -208,7 +208,7 @@ class ProcessLauncher:
             del self._wrappers[name]
             raise
         if len(self._wrappers) > 1:
-            self._loop.extend(settings)
+            self._loop.generations.extend(settings)
         self._loop.act()
 
     def wait(self) -> int:
@@ -240,7 +240,7 @@ class ProcessLauncher:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - the border to the application: its reset() must not end us
             traceback.print_exc()
             loaded = Loaded(code=EXIT_SOFTWARE, reason=f"{type(error).__name__}: {error}")
-        self._loop.loaded(generation, loaded)
+        self._loop.generations.loaded(generation, loaded)
 
     def _prologue(self, keep: Sequence[socket.socket]) -> None:
         self._loop.close_in_child(keep)
@@ -249,7 +249,9 @@ class ProcessLauncher:
     def _run(self, spawn: Spawn, listeners: Sequence[socket.socket]) -> int:
         service = self._wrappers[spawn.service].service
         fds = [listener.detach() for listener in listeners]
-        return worker.run(lambda: service, self.conf, self._loop.settings[spawn.generation], self._ties, fds)
+        return worker.run(
+            lambda: service, self.conf, self._loop.generations.settings[spawn.generation], self._ties, fds
+        )
 
 
 def _entry(wrapper: ServiceWrapper) -> Entry:

@@ -10,8 +10,12 @@ import json
 import os
 import sys
 from time import gmtime, strftime, time
+from typing import TYPE_CHECKING
 
 from launcher.supervisor.stderr import Stderr
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -41,6 +45,11 @@ class Log:
             if self._write(loss):
                 self._lost = 0
         self.raw(self._format(level, text))
+
+    def lines(self, level: str, texts: Iterable[str]) -> None:
+        """Write several lines."""
+        for text in texts:
+            self.say(level, text)
 
     def close(self) -> None:
         """Close what was opened here; further lines go to stderr itself."""

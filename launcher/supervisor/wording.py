@@ -1,0 +1,22 @@
+"""How children and their ends are called in log lines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from launcher.supervisor import signals
+
+if TYPE_CHECKING:
+    from launcher.supervisor.state import Child
+
+
+def title(child: Child) -> str:
+    """Return what a child is and whose."""
+    if child.slot.service is None:
+        return f"mold {child.pid} (generation {child.generation})"
+    return f"{child.slot.service.name}: worker {child.pid} (slot {child.slot.index}, generation {child.generation})"
+
+
+def describe(status: int) -> str:
+    """Return how a process ended, of a status as of `os.waitstatus_to_exitcode`."""
+    return f"killed by {signals.name_of(-status)}" if status < 0 else f"exit code {status}"
