@@ -17,12 +17,13 @@ from copy import deepcopy
 from dataclasses import fields
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from oslo_config import cfg
 
 from launcher.addresses import Address
 from launcher.arguments import parse
+from launcher.counts import Auto, Between, Machine, auto
 from launcher.errors import ConfigError
 from launcher.options import BY_NAME, GROUP, OPTIONS
 from launcher.provenance import (
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from launcher.arguments import Arguments
+    from launcher.counts import Count
     from launcher.provenance import Assignment
     from launcher.worker.application import Entry, Target
 
@@ -98,8 +100,9 @@ def settings(conf: cfg.ConfigOpts, entries: Sequence[Entry]) -> Settings:
     if not isinstance(conf, Configuration):
         _raise(check_foreign(conf))
     group = conf[GROUP]
+    services, notes = _services(group, entries)
     return Settings(
-        services=tuple(ServiceSpec(entry.target.name, entry.target.workers or group.workers) for entry in entries),
+        services=services,
         listen=_listen(conf, entries),
         policy=_policy(group),
         reset_on_hup=group.reload_method == "reset",
@@ -107,7 +110,28 @@ def settings(conf: cfg.ConfigOpts, entries: Sequence[Entry]) -> Settings:
         log_level=group.log_level,
         runtime_dir=group.runtime_dir,
         termination_log=group.termination_log,
+        max_requests=group.max_requests,
+        max_worker_memory=group.max_worker_memory,
+        notes=notes,
     )
+
+
+def _services(group: Any, entries: Sequence[Entry]) -> tuple[tuple[ServiceSpec, ...], tuple[str, ...]]:
+    """Return the services with their numbers of workers, and how those that are `auto` came about."""
+    wanted = {entry.target.name: entry.target.workers or group.workers for entry in entries}
+    automatic = [name for name, count in wanted.items() if isinstance(count, Auto)]
+    size, why = auto(Machine.here(), group.max_worker_memory) if automatic else (0, "")
+    notes = (f"{', '.join(automatic)}: workers = auto is {why}",) if automatic else ()
+    return tuple(_spec(name, count, size) for name, count in wanted.items()), notes
+
+
+def _spec(name: str, count: Count, size: int) -> ServiceSpec:
+    match count:
+        case Between(least, most):
+            return ServiceSpec(name, least, most)
+        case Auto():
+            return ServiceSpec(name, size)
+    return ServiceSpec(name, count)
 
 
 def _policy(group: Mapping[str, object]) -> Policy:

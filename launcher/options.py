@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import re
 from math import isfinite
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from oslo_config import cfg, types
 
+from launcher import counts
 from launcher.worker.backends import DEFAULT, NAMES
 
 GROUP = "launcher"
-MOST_WORKERS = 10_000
+MOST = 10_000  # of whatever is counted small
+MOST_REQUESTS = 10**12
+LEAST_MEMORY = 2**20  # bytes; a smaller limit is a unit forgotten
 LONGEST = 1_000_000.0  # seconds; epoll counts milliseconds in a C int and ends at 24 days
 
 
@@ -28,17 +31,71 @@ class Constrained(types.ConfigType):
 
 
 class Whole(Constrained, types.Integer):
-    """A count from 1."""
+    """A count."""
 
-    def __init__(self) -> None:
-        super().__init__(min=1, max=MOST_WORKERS)
-        self.allowed = f"a whole number from 1 to {MOST_WORKERS}"
+    def __init__(self, least: int, most: int) -> None:
+        super().__init__(min=least, max=most)
+        self.allowed = f"a whole number from {least} to {most}"
 
     def __call__(self, value: Any) -> int:
         number = super().__call__(value)
         if number is None:  # oslo.config reads an empty number as None
             raise ValueError(self.allowed)
         return int(number)
+
+
+class Workers(Constrained):
+    """How many workers: a number, `MIN..MAX`, or `auto`."""
+
+    allowed = counts.ALLOWED
+
+    def __init__(self) -> None:
+        super().__init__(type_name="number, MIN..MAX or auto")
+
+    def __call__(self, value: Any) -> counts.Count:
+        try:
+            return counts.parse(str(value))
+        except ValueError:
+            raise ValueError(repr(value)) from None
+
+    def _formatter(self, value: counts.Count) -> str:
+        return str(value)
+
+
+class Bytes(Constrained):
+    """An amount of memory, or 0 for none; K, M and G are powers of 1024."""
+
+    allowed = "0, or bytes from 1M on, with K, M or G for powers of 1024, as in 512M"
+    _form = re.compile(r"([0-9]{1,15})([KMG]?)", re.IGNORECASE)
+    _units: ClassVar = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
+
+    def __init__(self) -> None:
+        super().__init__(type_name="bytes, with K, M or G")
+
+    def __call__(self, value: Any) -> int:
+        match = self._form.fullmatch(str(value))
+        amount = int(match[1]) * self._units[match[2].upper()] if match else -1
+        if amount and amount < LEAST_MEMORY:
+            raise ValueError(repr(value))
+        return amount
+
+    def _formatter(self, value: int) -> str:
+        return str(value)
+
+
+class Fraction(Constrained, types.Float):
+    """A part of a whole."""
+
+    allowed = "a number from 0 to 1"
+
+    def __init__(self) -> None:
+        super().__init__(min=0.0, max=1.0, type_name="fraction")
+
+    def __call__(self, value: Any) -> float:
+        number = super().__call__(value)
+        if number is None or not isfinite(number):
+            raise ValueError(self.allowed)
+        return float(number)
 
 
 class Seconds(Constrained, types.Float):
@@ -99,14 +156,17 @@ OPTIONS: tuple[cfg.Opt, ...] = (
         Items(),
         [],
         "What to run: MODULE:ATTR or MODULE:ATTR=WORKERS, several separated by commas.",
+        "WORKERS is what the option workers takes.",
         "ATTR is a service class, a factory taking the configuration, or a WSGI callable;",
         "its last part names the service. On the command line the targets themselves are enough.",
     ),
     _option(
         "workers",
-        Whole(),
+        Workers(),
         1,
         "How many workers each service has whose target does not say so itself.",
+        "MIN..MAX is as many as the load needs. auto is the least of the CPUs that the container may run on, its CPU",
+        "quota rounded up, and what its memory limit holds of 64 MiB each, or of max_worker_memory if that is more.",
     ),
     _option(
         "listen",
@@ -161,7 +221,7 @@ OPTIONS: tuple[cfg.Opt, ...] = (
     _option("backoff_max", Seconds(zero=False), 30.0, "Seconds that a restart is delayed at most."),
     _option(
         "crash_loop_threshold",
-        Whole(),
+        Whole(1, MOST),
         5,
         "So many failures in a row while nothing of the service is ready are a crash loop:",
         "of one worker's slot, or of the whole service for longer than crash_loop_window.",
@@ -180,6 +240,34 @@ OPTIONS: tuple[cfg.Opt, ...] = (
         ),
         "exit",
         "What a crash loop leads to.",
+    ),
+    _option(
+        "max_worker_lifetime",
+        Seconds(zero=True),
+        0.0,
+        "Seconds after which a worker is replaced by a fresh one, which is ready before the old one stops.",
+        "0 means never.",
+    ),
+    _option(
+        "max_requests",
+        Whole(0, MOST_REQUESTS),
+        0,
+        "Requests after which a worker is replaced in the same way; a service that is no WSGI application counts",
+        "by calling launcher.served(). 0 means never.",
+    ),
+    _option(
+        "max_worker_memory",
+        Bytes(),
+        0,
+        "Bytes of memory at which a worker is replaced in the same way, with K, M or G for powers of 1024.",
+        "What it shares with others counts in parts, where the kernel tells (PSS). 0 means never.",
+    ),
+    _option(
+        "limit_jitter",
+        Fraction(),
+        0.1,
+        "How much lower, at random, each of these three limits may be for a worker, as a part of it,",
+        "so that not all workers are replaced at once.",
     ),
     _option(
         "keepalive_timeout",

@@ -55,6 +55,7 @@ def _report(conf: cfg.ConfigOpts, settings: Settings) -> Iterator[str]:
     yield from _table(("OPTION", "VALUE", "SOURCE"), ((name, plain(each.value), each.source) for name, each in options))
     yield ""
     yield from _table(("SERVICE", "WORKERS", "LISTENS ON"), _services(settings))
+    yield from settings.notes
     yield ""
     yield _grace(settings.policy)
     if conf.launcher.backend == "eventlet":
@@ -64,7 +65,8 @@ def _report(conf: cfg.ConfigOpts, settings: Settings) -> Iterator[str]:
 def _services(settings: Settings) -> Iterator[tuple[str, str, str]]:
     for spec in settings.services:
         addresses = [listen.address for listen in settings.listen if listen.service == spec.name]
-        yield spec.name, str(spec.workers), ", ".join(addresses) or "-"
+        workers = f"{spec.workers}..{spec.most}" if spec.most else str(spec.workers)
+        yield spec.name, workers, ", ".join(addresses) or "-"
 
 
 def _grace(policy: Policy) -> str:

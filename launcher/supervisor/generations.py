@@ -62,7 +62,7 @@ class Generations:
                 self._prepare_failed(generation, EXIT_CONFIG, str(error))
                 return
             self._apply(generation, loaded.settings)
-            self._log.lines("info", self.listeners.chosen())
+            self._log.lines("info", (*loaded.settings.notes, *self.listeners.chosen()))
         settings = self.settings[generation]
         if missing := _names(settings) - _names(loaded.settings):
             changed = "the configuration has changed since and has no service"

@@ -32,6 +32,10 @@ class Policy:
     """A worker that was ready for so long was healthy: its end begins a new row."""
     exit_on_crash_loop: bool = True
     """Give up and end with the worker's code; else go on with the longest back-off."""
+    max_worker_lifetime: float = 0.0
+    """From a worker's fork until it is replaced; 0 or `inf` is never."""
+    limit_jitter: float = 0.1
+    """How much lower, at random, a worker's own limits may be, as a part of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,8 @@ class ServiceSpec:
 
     name: str
     workers: int
+    most: int | None = None
+    """With it the service is elastic: from `workers` up to so many, by their busyness."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,12 @@ class Settings:
     log_level: str = "info"
     runtime_dir: str = ""
     termination_log: str = "/dev/termination-log"
+    max_requests: int = 0
+    """After which a worker asks to be replaced; 0 is never."""
+    max_worker_memory: int = 0
+    """Bytes at which a worker is replaced; 0 is never."""
+    notes: tuple[str, ...] = ()
+    """What a person should know of how these came about."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for the way from the mold to PID 1; `inf` becomes null, JSON has none."""
@@ -79,4 +91,12 @@ class Settings:
         policy: dict[str, Any] = {key: inf if value is None else value for key, value in plain["policy"].items()}
         services = tuple(ServiceSpec(**spec) for spec in plain["services"])
         listen = tuple(Listen(**listen) for listen in plain["listen"])
-        return cls(**{**plain, "policy": Policy(**policy), "services": services, "listen": listen})
+        return cls(
+            **{
+                **plain,
+                "policy": Policy(**policy),
+                "services": services,
+                "listen": listen,
+                "notes": tuple(plain["notes"]),
+            }
+        )

@@ -25,8 +25,8 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, cast
 
+from launcher import counts
 from launcher.errors import ConfigError
-from launcher.options import MOST_WORKERS
 from launcher.spelling import shown
 from launcher.worker.importing import NOT_A_FILE, find, import_from_here, import_module
 
@@ -58,7 +58,7 @@ class Target:
     name: str
     module: str
     attr: str
-    workers: int | None
+    workers: counts.Count | None
     """None: as many as the option `workers` says."""
     source: str
     """Who named it, for messages."""
@@ -82,10 +82,11 @@ class Target:
         return f"{self.path} ({self.source})"
 
 
-def _workers(workers: str, text: str, source: str) -> int:
-    if re.fullmatch(r"[0-9]{1,9}", workers) and 1 <= int(workers) <= MOST_WORKERS:
-        return int(workers)
-    raise ConfigError(f"services = {shown(text)} ({source}): workers must be a whole number from 1 to {MOST_WORKERS}")
+def _workers(workers: str, text: str, source: str) -> counts.Count:
+    try:
+        return counts.parse(workers)
+    except ValueError as error:
+        raise ConfigError(f"services = {shown(text)} ({source}): workers must be {error}") from None
 
 
 def _file_hint(text: str) -> str:

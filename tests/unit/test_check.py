@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from launcher.cli.check import grace_period
+from launcher.counts import ALLOWED
 from launcher.supervisor.settings import Policy
 
 ROOT = Path(__file__).parents[2]
@@ -78,7 +79,7 @@ def test_mistakes_are_lines_on_stderr(check):
     done = check("--workers", "0", "--log-level", "chatty", "shop:api")
     assert (done.returncode, done.stdout) == (78, "")
     assert done.stderr.splitlines() == [
-        "launcher: error: workers = 0 (command line): must be a whole number from 1 to 10000",
+        f"launcher: error: workers = 0 (command line): must be {ALLOWED}",
         "launcher: error: log_level = chatty (command line): must be one of: debug, info, warning, error",
     ]
 
@@ -98,6 +99,16 @@ def test_one_line_and_no_traceback(check, argv, code, message):
     (line,) = done.stderr.splitlines()
     assert line.startswith("launcher: error: ")
     assert message in line
+
+
+def test_how_the_number_of_workers_comes_about(check):
+    done = check("shop:api=auto", "shop:scheduler=2..8")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert ["scheduler", "2..8", "-"] in lines
+    (note,) = [line for line in done.stdout.splitlines() if "workers = auto is " in line]
+    assert note.startswith("api: workers = auto is ")
+    assert f"affinity to {len(os.sched_getaffinity(0))} CPUs" in note
 
 
 def test_help(check):

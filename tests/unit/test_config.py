@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from oslo_config import cfg
 
 from launcher import config
 from launcher.addresses import Address
+from launcher.counts import ALLOWED, Machine
 from launcher.errors import ConfigError, UsageError
 from launcher.options import BY_NAME, OPTIONS
 from launcher.supervisor.settings import Listen, Policy, ServiceSpec, Settings
@@ -118,6 +120,7 @@ class TestPrecedence:
     def test_every_option_can_be_an_argument_and_a_variable(self, load, monkeypatch):
         sample = {"services": "a:b", "listen": ":1", "backend": "eventlet", "reload_method": "reset"}
         sample |= {"on_crash_loop": "backoff", "log_format": "JSON", "log_level": "DEBUG"}
+        sample |= {"limit_jitter": "0.7", "max_worker_memory": "7G"}
         sample |= {"runtime_dir": "/r", "termination_log": "/t", "graceful_shutdown_timeout": "70"}
         argv = []
         for option in OPTIONS:
@@ -234,7 +237,7 @@ class TestMistakes:
             f'worker = 4 ({path}:3): unknown option in [launcher]; did you mean "workers"?',
             f'OS_LAUNCHER_LISTEN = :80 {unknown}; did you mean "OS_LAUNCHER__LISTEN"?',
             f'OS_LAUNCHER__WORKER = 3 {unknown}; did you mean "OS_LAUNCHER__WORKERS"?',
-            f"workers = abc ({path}:2): must be a whole number from 1 to 10000",
+            f"workers = abc ({path}:2): must be {ALLOWED}",
             (
                 "drain_delay = -1 (environment OS_LAUNCHER__DRAIN_DELAY): "
                 "must be a number of seconds from 0, at most 1000000"
@@ -247,7 +250,12 @@ class TestMistakes:
     @pytest.mark.parametrize(
         ("option", "value"),
         [
-            *(("workers", value) for value in ["0", "-1", "1.5", "auto", "", "99999999999", "9" * 5000]),
+            *(("workers", value) for value in ["0", "-1", "1.5", "", "99999999999", "9" * 5000]),
+            *(("workers", value) for value in ["8..2", "0..3", "-1..3", "auto..4", "2..", "Auto"]),
+            *(("max_requests", value) for value in ["-1", "1.5", "many", ""]),
+            *(("max_worker_memory", value) for value in ["10X", "-1", "512MB", "1.5G", "512", "1K", "G", ""]),
+            *(("limit_jitter", value) for value in ["-0.1", "1.1", "nan", "10%", ""]),
+            ("max_worker_lifetime", "-1"),
             *(("drain_delay", value) for value in ["-0.1", "inf", "-inf", "NaN", "8s", "", "1e9"]),
             *((name, "0") for name in ["startup_timeout", "backoff_min", "backoff_max", "keepalive_timeout"]),
             ("crash_loop_threshold", "0"),
@@ -337,6 +345,8 @@ class TestMistakes:
             ("shop:api=", "workers must be a whole number from 1"),
             ("shop:api=0", "workers must be a whole number from 1"),
             ("shop:api=two", "workers must be a whole number from 1"),
+            ("shop:api=8..2", "workers must be a whole number from 1 to 10000, MIN..MAX as in 2..8, or auto"),
+            ("shop:api=auto..4", "workers must be a whole number from 1"),
             ("shop:api()", "must be MODULE:ATTR"),
         ],
     )
@@ -447,6 +457,7 @@ class TestSettings:
             "graceful_shutdown_timeout = 20\ndrain_delay = 1.5\nstartup_timeout = 30\nbackoff_min = 1\n"
             "backoff_max = 2\ncrash_loop_threshold = 3\ncrash_loop_window = 4\non_crash_loop = backoff\n"
             "log_format = json\nlog_level = debug\nruntime_dir = /r\ntermination_log = /t\n"
+            "max_worker_lifetime = 60\nmax_requests = 1000\nmax_worker_memory = 512m\nlimit_jitter = 0.2\n"
         )
         conf = load("--config-file", path)
         assert config.settings(conf, entries(conf, "api")) == Settings(
@@ -461,13 +472,44 @@ class TestSettings:
                 crash_loop_threshold=3,
                 crash_loop_window=4,
                 exit_on_crash_loop=False,
+                max_worker_lifetime=60,
+                limit_jitter=0.2,
             ),
             reset_on_hup=True,
             log_format="json",
             log_level="debug",
             runtime_dir="/r",
             termination_log="/t",
+            max_requests=1000,
+            max_worker_memory=512 * 2**20,
         )
+
+    @pytest.mark.parametrize(
+        ("text", "amount"), [("0", 0), ("1M", 2**20), ("2g", 2**31), ("1024k", 2**20), ("5000000", 5_000_000)]
+    )
+    def test_amounts_of_memory(self, load, text, amount):
+        assert load("--max-worker-memory", text, "shop:api").launcher.max_worker_memory == amount
+
+    def test_as_many_as_the_load_needs(self, load):
+        conf = load("--workers", "2..8", "shop:api", "shop:b=3", "shop:c=1..4")
+        assert config.settings(conf, entries(conf)).services == (
+            ServiceSpec("api", 2, 8),
+            ServiceSpec("b", 3),
+            ServiceSpec("c", 1, 4),
+        )
+
+    def test_as_many_as_the_container_may_use(self, load, monkeypatch):
+        monkeypatch.setattr(Machine, "here", lambda: Machine(8, 1.5, 2**30))
+        conf = load("shop:api=auto", "shop:b", "shop:c=auto", "--max-worker-memory", "1G")
+        settings = config.settings(conf, entries(conf))
+        assert settings.services == (ServiceSpec("api", 1), ServiceSpec("b", 1), ServiceSpec("c", 1))
+        (note,) = settings.notes
+        assert note.startswith("api, c: workers = auto is 1 by affinity to 8 CPUs, a CPU quota of 1.5, a memory limit")
+        assert note.endswith("at least 1024 for each")
+        conf = load("shop:api", "shop:b=3", "--workers", "auto")
+        settings = config.settings(conf, entries(conf))
+        assert settings.services == (ServiceSpec("api", 2), ServiceSpec("b", 3))
+        assert Settings.from_json(json.loads(json.dumps(settings.to_json()))) == settings
 
     def test_defaults_are_those_of_the_policy(self, load):
         conf = load("shop:api")
