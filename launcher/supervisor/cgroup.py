@@ -31,6 +31,12 @@ class Cgroup:
         v1 = [_cpus(folder, "cpu.cfs_quota_us", "cpu.cfs_period_us") for folder in self._v1["cpu"]]
         return min([*v2, *v1], default=INF)
 
+    def throttled(self) -> float:
+        """Seconds for which we were kept from running by a quota, summed over the CPUs."""
+        v2 = [(_number(f"{folder}/cpu.stat", b"throttled_usec") or 0) / 1e6 for folder in self._v2]
+        v1 = [(_number(f"{folder}/cpu.stat", b"throttled_time") or 0) / 1e9 for folder in self._v1["cpu"]]
+        return max([*v2, *v1], default=0.0)
+
     def memory_limit(self) -> float:
         """Bytes, `inf` without a limit."""
         return min((limit for limit, _ in self._memory()), default=INF)

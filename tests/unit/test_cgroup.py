@@ -49,6 +49,21 @@ class TestCpuQuota:
         assert group(membership, files).cpu_quota() == quota
 
 
+class TestThrottled:
+    @pytest.mark.parametrize(
+        ("membership", "files", "seconds"),
+        [
+            ("0::/\n", {"cpu.stat": "usage_usec 9\nnr_throttled 2\nthrottled_usec 1500000"}, 1.5),
+            ("0::/a\n", {"a/cpu.stat": "throttled_usec 500000", "cpu.stat": "throttled_usec 2000000"}, 2),
+            (HYBRID, {"cpu/cpu.stat": "nr_throttled 2\nthrottled_time 1500000000"}, 1.5),
+            ("0::/\n", {"cpu.stat": "usage_usec 9"}, 0),
+            ("", {}, 0),
+        ],
+    )
+    def test_in_our_group_or_one_above(self, group, membership, files, seconds):
+        assert group(membership, files).throttled() == seconds
+
+
 class TestMemory:
     def test_v2_with_a_tighter_group_above(self, group):
         files = {"a/memory.max": "max", "a/memory.current": "5", "memory.max": "1000", "memory.current": "700"}
