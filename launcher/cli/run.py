@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
         signals.clean_slate()
         signals.ignore_as_python_does()
 
-    loop.spawner = MoldSpawner(mold, prologue, loop.watch, loop.unwatch, loop.generations.loaded)
+    loop.spawner = MoldSpawner(mold, prologue, loop)
     signals.restore(())  # from here on the loop hears of what arrived since the first statement
     code = loop.run()
     reaper.sweep()

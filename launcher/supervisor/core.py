@@ -98,10 +98,12 @@ class Core:
     def spawn_failed(self, serial: int, reason: str, now: float) -> None:
         """A worker could not be forked."""
         slot = self.state.pending.pop(serial, None)
-        if slot is None or slot.service is None:
+        if slot is None or slot.service is None or not isinstance(slot.pending, Spawn):
             return
-        slot.pending = None
+        asked, slot.pending = slot.pending.generation, None
         self.state.mark(slot)
+        if self.stopping or asked != slot.service.version.generation:
+            return  # nobody wants it any more
         self.state.tell("warning", f"{slot.service.name}: cannot fork: {reason}")
         failed(self.state, slot, EXIT_SOFTWARE, f"cannot fork: {reason}", now)
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from launcher.supervisor.settings import Settings
-    from launcher.supervisor.spawn import Spawner
+    from launcher.supervisor.spawn import Loaded, Spawner
     from launcher.supervisor.state import Action
 
 EPOLLIN = 1
@@ -75,15 +75,23 @@ class Loop:
 
     # For spawners
 
-    def watch(self, fd: int, call: Callable[[], None]) -> None:
-        """Call when `fd` is readable."""
+    def watch(self, fd: int, call: Callable[[], None], events: int = EPOLLIN) -> None:
+        """Call when `fd` is ready for one of these events (epoll_ctl(2)); of two calls the later counts."""
+        (self._epoll.modify if fd in self._watched else self._epoll.register)(fd, events)
         self._watched[fd] = call
-        self._epoll.register(fd, EPOLLIN)
 
     def unwatch(self, fd: int) -> None:
         """Forget a descriptor, before it is closed."""
         del self._watched[fd]
         self._epoll.unregister(fd)
+
+    def loaded(self, generation: int, loaded: Loaded) -> None:
+        """A mold has loaded a generation, or says how it goes."""
+        self.generations.loaded(generation, loaded)
+
+    def spawn_failed(self, serial: int, reason: str) -> None:
+        """A worker that was asked for cannot be forked."""
+        self.core.spawn_failed(serial, reason, monotonic())
 
     def ties(self) -> Ties:
         """What a forked process is bound to us with."""
@@ -212,7 +220,7 @@ class Loop:
         try:
             pid = self.spawner.spawn(spawn, self.generations.listeners_of(spawn))
         except OSError as error:
-            self.core.spawn_failed(spawn.serial, (error.strerror or str(error)).lower(), monotonic())
+            self.spawn_failed(spawn.serial, (error.strerror or str(error)).lower())
             return
         if pid is not None:
             self.core.spawned(spawn.serial, pid, monotonic())

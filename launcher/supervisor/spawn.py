@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from launcher.errors import EXIT_SOFTWARE
 from launcher.supervisor import signals
+from launcher.supervisor.outbox import Outbox
 from launcher.supervisor.settings import Settings
 from launcher.supervisor.unpatched import unpatched
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     Listeners = Sequence[socket.socket]
 
+EPOLLIN, EPOLLOUT = 1, 4
 MESSAGE_MAX = 131072  # bytes; settings of a few hundred services
 
 
@@ -153,25 +155,39 @@ class Loaded:
         return cls(settings, plain["code"], plain["reason"], plain["startup_timeout"])
 
 
+class Asker(Protocol):
+    """Who wants workers of molds: the loop."""
+
+    def watch(self, fd: int, call: Callable[[], None], events: int) -> None:
+        """Call when `fd` is ready for one of these events; of two calls the later counts."""
+
+    def unwatch(self, fd: int) -> None:
+        """Forget a descriptor, before it is closed."""
+
+    def loaded(self, generation: int, loaded: Loaded) -> None:
+        """A mold has said this."""
+
+    def spawn_failed(self, serial: int, reason: str) -> None:
+        """The Spawn of this serial number cannot be asked for."""
+
+
 class MoldSpawner:
     """Asks a mold for workers; one mold a generation.
 
     Parameters: `run`, what a mold does, given its generation and its end of the channel; `prologue`,
-    what it does first, with all signals blocked, given the sockets to keep; `watch` and `unwatch`, to
-    hear of the channel; `loaded`, to tell what the mold said.
+    what it does first, with all signals blocked, given the sockets to keep; `asker`, who watches the
+    channels and is told what comes of it all.
     """
 
     def __init__(
         self,
         run: Callable[[int, socket.socket], int],
         prologue: Callable[[Listeners], None],
-        watch: Callable[[int, Callable[[], None]], None],
-        unwatch: Callable[[int], None],
-        loaded: Callable[[int, Loaded], None],
+        asker: Asker,
     ) -> None:
-        self._run, self._prologue = run, prologue
-        self._watch, self._unwatch, self._loaded = watch, unwatch, loaded
+        self._run, self._prologue, self._asker = run, prologue, asker
         self._channels: dict[int, socket.socket] = {}
+        self._outboxes: dict[int, Outbox] = {}
 
     def prepare(self, generation: int) -> int:
         """Fork a mold; what it has loaded is told to `loaded`.  Raises OSError."""
@@ -186,8 +202,14 @@ class MoldSpawner:
             theirs.close()
         ours.setblocking(False)
         self._channels[generation] = ours
-        self._watch(ours.fileno(), lambda: self._hear(generation))
+        self._outboxes[generation] = Outbox(ours, self._asker.spawn_failed)
+        self._attend(generation)
         return pid
+
+    def _attend(self, generation: int) -> None:
+        """Watch the channel for what the mold says, and for room where requests wait for it."""
+        events = EPOLLIN | EPOLLOUT if self._outboxes[generation] else EPOLLIN
+        self._asker.watch(self._channels[generation].fileno(), lambda: self._converse(generation), events)
 
     def _in_child(self, ours: socket.socket) -> Callable[[], None]:
         def prologue() -> None:
@@ -200,11 +222,20 @@ class MoldSpawner:
 
     def spawn(self, spawn: Spawn, listeners: Listeners) -> None:
         """Ask for a worker; the mold's answer is a notice.  Raises OSError."""
-        channel = self._channels.get(spawn.generation)
-        if channel is None:
+        outbox = self._outboxes.get(spawn.generation)
+        if outbox is None:
             raise BrokenPipeError(f"the mold of generation {spawn.generation} is gone")
-        request = json.dumps(asdict(spawn)).encode()
-        unpatched("socket").send_fds(channel, [request], [listener.fileno() for listener in listeners])
+        outbox.post(spawn.serial, json.dumps(asdict(spawn)).encode(), listeners)
+        if len(outbox) == 1:
+            self._attend(spawn.generation)
+
+    def _converse(self, generation: int) -> None:
+        self._hear(generation)
+        outbox = self._outboxes.get(generation)
+        if outbox is not None:
+            outbox.flush()
+        if outbox is not None and not outbox:
+            self._attend(generation)
 
     def _hear(self, generation: int) -> None:
         while (channel := self._channels.get(generation)) is not None:
@@ -215,7 +246,7 @@ class MoldSpawner:
             except ConnectionResetError:  # it died with requests unread
                 data = b""
             if data:
-                self._loaded(generation, Loaded.unpack(data))
+                self._asker.loaded(generation, Loaded.unpack(data))
             else:
                 self.forget(generation)
 
@@ -228,5 +259,6 @@ class MoldSpawner:
         """Close the channel of a mold that is gone; a living one ends itself on it."""
         channel = self._channels.pop(generation, None)
         if channel is not None:
-            self._unwatch(channel.fileno())
+            del self._outboxes[generation]
+            self._asker.unwatch(channel.fileno())
             channel.close()

@@ -49,6 +49,12 @@ API_AND_TICK = [
     (0, "ready 2"),
 ]
 HISTORIES = {
+    "a fork that fails once nobody wants it is no failure": [
+        (0, "begin", "prepare 1"),
+        (0, "load api=1", "spawn api.0 g1"),
+        (1, "stop", "close"),
+        (2, "fork_fails", "finish 0 "),
+    ],
     "two services start, and stop when told": [
         (0, "begin", "prepare 1"),
         (0, "load api=1 tick=1", "spawn api.0 g1", "spawn tick.0 g1"),

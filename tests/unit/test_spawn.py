@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import signal
@@ -144,19 +145,34 @@ class Molds:
     """A `MoldSpawner` whose molds do what a test says, and what they told."""
 
     def __init__(self, mold):
-        self.watched, self.told, self.pids = {}, [], []
-        self.spawner = MoldSpawner(
-            mold, nothing, self.watched.__setitem__, self.watched.__delitem__, lambda *told: self.told.append(told)
-        )
+        self.watched, self.told, self.failed, self.pids = {}, [], [], []
+        self.epoll = select.epoll()
+        self.spawner = MoldSpawner(mold, nothing, self)
+
+    def loaded(self, *told):
+        self.told.append(told)
+
+    def spawn_failed(self, *told):
+        self.failed.append(told)
+
+    def watch(self, fd, call, events):
+        (self.epoll.modify if fd in self.watched else self.epoll.register)(fd, events)
+        self.watched[fd] = call
+
+    def unwatch(self, fd):
+        self.epoll.unregister(fd)
+        del self.watched[fd]
 
     def prepare(self, generation):
         self.pids.append(self.spawner.prepare(generation))
         return self.pids[-1]
 
-    def turn(self):
-        ready, _, _ = select.select([*self.watched], [], [], PATIENCE)
-        for fd in ready:
+    def turn(self, patience=PATIENCE):
+        """Return whether something happened."""
+        ready = self.epoll.poll(patience)
+        for fd, _ in ready:
             self.watched[fd]()
+        return bool(ready)
 
 
 def echo(generation, channel):
@@ -227,6 +243,83 @@ def test_a_second_mold_holds_nothing_of_the_first():
     assert end_of(first) == 0
     molds.spawner.forget(2)
     assert end_of(second) == 0
+
+
+MANY = 1000  # far more than a channel has room for
+
+
+def slow(read, told):
+    """A mold that looks at its requests when it is let, and says at the end which they were."""
+
+    def mold(_generation, channel):
+        os.read(read, 1)
+        serials = []
+        while len(serials) < MANY:
+            request, fds, _, _ = socket.recv_fds(channel, 4096, 4)
+            serials += [json.loads(request)["serial"]] * len(fds)
+            for fd in fds:
+                os.close(fd)
+        os.write(told, json.dumps(serials).encode())
+        return channel.recv(1) != b""
+
+    return mold
+
+
+@pytest.fixture
+def gate():
+    """What a mold waits for, and where it tells something."""
+    pipes = *os.pipe(), *os.pipe()
+    yield pipes
+    for fd in pipes:
+        os.close(fd)
+
+
+def test_more_workers_than_the_channel_has_room_for_are_asked_for_in_order(gate):
+    read, write, told, tell = gate
+    molds = Molds(slow(read, tell))
+    pid = molds.prepare(1)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        for serial in range(MANY):
+            molds.spawner.spawn(Spawn("api", serial, 1, serial), [listener])
+        assert not molds.turn(0), "nothing wakes the supervisor while the mold does nothing"
+        os.write(write, b".")
+        while not select.select([told], [], [], 0)[0]:
+            molds.turn(0.1)
+    assert json.loads(os.read(told, 65536)) == [*range(MANY)]
+    assert not molds.turn(0), "nor when all is sent"
+    assert molds.failed == []
+    molds.spawner.forget(1)
+    assert end_of(pid) == 0
+
+
+def test_a_request_whose_socket_is_closed_before_there_is_room_fails_alone(gate):
+    read, write, told, tell = gate
+    molds = Molds(slow(read, tell))
+    pid = molds.prepare(1)
+    with socket.create_server(("127.0.0.1", 0)) as kept, socket.create_server(("127.0.0.1", 0)) as closed:
+        for serial in range(MANY):
+            molds.spawner.spawn(Spawn("api", serial, 1, serial), [kept])
+        molds.spawner.spawn(Spawn("api", MANY, 1, MANY), [closed])
+        closed.close()
+        os.write(write, b".")
+        while not molds.failed:
+            molds.turn()
+        assert molds.failed == [(MANY, "bad file descriptor")]
+        assert json.loads(os.read(told, 65536)) == [*range(MANY)]
+    molds.spawner.forget(1)
+    assert end_of(pid) == 0
+
+
+def test_what_waits_for_a_mold_goes_with_it(gate):
+    read, write, _, _ = gate
+    molds = Molds(lambda *_: len(os.read(read, 1)))
+    pid = molds.prepare(1)
+    for serial in range(MANY):
+        molds.spawner.spawn(Spawn("api", serial, 1, serial), [])
+    os.write(write, b".")
+    assert end_of(pid) == 1
+    molds.turn()
+    assert (molds.watched, molds.failed) == ({}, []), "the end of the mold is the answer"
 
 
 @pytest.mark.parametrize("loaded", [Loaded(SETTINGS), Loaded(code=78, reason="ünknown\nmodule"), Loaded()])
