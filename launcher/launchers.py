@@ -185,6 +185,7 @@ class ProcessLauncher:
         config.register(conf)
         self._loop = Loop(self._settings())
         self._ties: Ties = self._loop.ties()
+        backends.current().complete()
         self._loop.spawner = ForkSpawner(self._run, self._prologue, self._load)
         self._code: int | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 from launcher.supervisor import reaper, signals
@@ -25,8 +26,12 @@ def main(argv: Sequence[str]) -> int:
     ties = loop.ties()
 
     def mold(_generation: int, channel: socket.socket) -> int:
-        from launcher.worker import mold
+        gc.disable()  # the imports set it off dozens of times; on again before the application's
+        from launcher.worker.deferred import deferred
 
+        # What oslo.config imports for types and drivers that this program does not use.
+        with deferred("netaddr", "rfc3986", "stevedore"):
+            from launcher.worker import mold
         return mold.run(argv, ties, channel)
 
     def prologue(listeners: Sequence[socket.socket]) -> None:

@@ -16,7 +16,9 @@ import gc
 import json
 import os
 import signal
+import sys
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from launcher import config
@@ -30,7 +32,7 @@ from launcher.worker.parent import die_with
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from oslo_config import cfg
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from launcher.supervisor.spawn import Ties
     from launcher.worker.application import Entry, Target
 
+CLIENTS = {"socket", "http.client", "urllib.request"}
 FDS_MAX = 253  # SCM_MAX_FD; unix(7)
 
 
@@ -76,9 +79,22 @@ def load(argv: Sequence[str], wire: _socket.socket) -> Mold:
     wire.send(Loaded(startup_timeout=conf.launcher.startup_timeout).pack())
     backends.select(conf.launcher.backend).patch()
     targets = config.targets(conf)
+    gc.enable()  # off since we began: our own imports only set it off for nothing
+    ours = set(sys.modules)
     entries = application.load(targets)
+    if _speak_to_others(sys.modules.keys() - ours):
+        backends.current().complete()
     logs.configure(conf.launcher.log_level, conf.launcher.log_format)
     return Mold(conf, targets, entries, config.settings(conf, entries))
+
+
+def _speak_to_others(names: Iterable[str]) -> bool:
+    """Whether one of these modules, or what they import, can be a client: then it will resolve names."""
+    for name in names:
+        held = getattr(sys.modules.get(name), "__dict__", {}).values() if not name.startswith("launcher.") else ()
+        if any(type(each) is ModuleType and each.__name__ in CLIENTS for each in held):
+            return True
+    return False
 
 
 def _serve(mold: Mold, ties: Ties, wire: _socket.socket) -> None:

@@ -66,6 +66,9 @@ class Backend(Protocol):
     def patch(self) -> None:
         """Prepare the process before the application is imported."""
 
+    def complete(self) -> None:
+        """Import what was put off to start quickly: an application that speaks to others has use for it."""
+
     def after_fork(self) -> None:
         """Make the library usable in a forked child.  Call it first, and where the program's main code runs."""
 

@@ -21,8 +21,10 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import ConfigError
+from launcher.worker.deferred import CallsLater, deferred
 
-with warnings.catch_warnings():
+# Its resolver is half of its import, and only who resolves names needs it.
+with warnings.catch_warnings(), deferred("eventlet.support.greendns", by=CallsLater):
     # `launcher check` says it once; said by every worker it would only drown the log.
     warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
     import eventlet
@@ -103,6 +105,11 @@ class EventletBackend:
         _refuse_asyncio(os.environ.get("EVENTLET_HUB", ""), "EVENTLET_HUB")
         eventlet.monkey_patch()
         import launcher.worker.backends.eventlet_wsgi  # noqa: F401 - not before the patching
+
+    def complete(self) -> None:
+        """Import the resolver, which else the first look-up of a name in each process does."""
+        if os.environ.get("EVENTLET_NO_GREENDNS", "").lower() != "yes":
+            import eventlet.support.greendns  # noqa: F401 - for all who were promised its functions
 
     def after_fork(self) -> None:
         """Give this child a hub of its own (oslo.service calls `use_hub()` for it) and no thread pool.
