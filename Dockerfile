@@ -54,6 +54,20 @@ ENV PATH=/opt/venv/bin:/opt/dev/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/us
     PIP_ROOT_USER_ACTION=ignore
 
 
+# ---- the compiler, and what our program starts with
+FROM pip AS compiler
+RUN --mount=type=secret,id=ca \
+    --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
+    set -eu; \
+    export DEBIAN_FRONTEND=noninteractive; \
+    if [ -s /run/secrets/ca ]; then set -- -o Acquire::https::CAInfo=/run/secrets/ca; fi; \
+    apt-get "$@" -q update; \
+    apt-get "$@" -q -y install --no-install-recommends gcc libc6-dev python3-dev procps
+COPY bin/start.c /tmp/
+RUN cc -Os -static -nostdlib -ffreestanding -s -o /tmp/launcher-start /tmp/start.c
+
+
 # ---- the run time's dependencies in /opt/venv
 FROM pip AS dependencies
 COPY requirements/build.txt requirements/run.txt /tmp/requirements/
@@ -73,26 +87,19 @@ RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
 # ---- our own wheel, into /opt/venv
 FROM dependencies AS builder
 COPY pyproject.toml README.md LICENSE /tmp/source/
+COPY --from=compiler /tmp/launcher-start /opt/venv/bin/
 COPY bin /tmp/source/bin
 COPY launcher /tmp/source/launcher
 RUN set -eu; \
     /opt/dev/bin/pip wheel --no-deps --no-index --no-build-isolation --wheel-dir /tmp/wheel /tmp/source; \
     /opt/dev/bin/pip --python /opt/venv/bin/python install --no-compile --no-deps --no-index /tmp/wheel/*.whl; \
-    # pip knows no options of an interpreter; bin/launcher says why it wants them.
-    sed -i '1s/$/ -IS/' /opt/venv/bin/launcher; \
+    # pip knows nothing of what has to run before Python; bin/start.c says why.
+    sed -i '1s|.*|#!/opt/venv/bin/launcher-start /opt/venv/bin/python3|' /opt/venv/bin/launcher; \
     python3 -m compileall -q --invalidation-mode unchecked-hash /opt/venv/lib/python3*/site-packages/launcher
 
 
 # ---- where downstream builds and tests
-FROM pip AS launcher-dev
-RUN --mount=type=secret,id=ca \
-    --mount=type=cache,target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
-    set -eu; \
-    export DEBIAN_FRONTEND=noninteractive; \
-    if [ -s /run/secrets/ca ]; then set -- -o Acquire::https::CAInfo=/run/secrets/ca; fi; \
-    apt-get "$@" -q update; \
-    apt-get "$@" -q -y install --no-install-recommends gcc libc6-dev python3-dev procps
+FROM compiler AS launcher-dev
 COPY requirements/test.txt /tmp/requirements/
 COPY --from=dependencies /opt/venv /opt/venv
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \

@@ -67,11 +67,11 @@ clean: ## remove what these targets made here: .venv and caches, not the images
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is written last, so that a venv cut short is built again.
-$(stamp): requirements/dev.txt pyproject.toml tools/venv
+$(stamp): requirements/dev.txt pyproject.toml tools/venv bin/start.c
 	@tools/venv $(PYTHON) dev
 	@touch $@
 
-.venv-bench/.complete: requirements/bench.txt pyproject.toml tools/venv
+.venv-bench/.complete: requirements/bench.txt pyproject.toml tools/venv bin/start.c
 	@tools/venv $(PYTHON) bench
 	@touch $@
 

@@ -4,8 +4,8 @@ Guarantees: nothing is left of us in it but that it leads a process group of its
 blocked until everything is as it was inherited, so one that was forwarded meanwhile acts then, by
 the dispositions the command begins with.  No exception leaves the child.
 
-Assumes that SIGPIPE and SIGXFSZ were not ignored when we were started: Python ignores both before any
-of our code runs, so which it was cannot be known, and default is what nearly every parent passes on.
+Python ignores SIGPIPE and SIGXFSZ before any of our code runs.  Whether they were ignored when we were
+started we know from bin/start.c; where that was not, they were not, as nearly every parent has it.
 """
 
 import _signal
@@ -28,17 +28,31 @@ DEFAULT_PATH = b"/bin:/usr/bin"  # of execvp(3), where there is no PATH
 SHELL = b"/bin/sh"
 ENOENT, ENOEXEC, EACCES, ENOTDIR = 2, 8, 13, 20  # errno(3)
 LOOK_FURTHER = (ENOENT, ENOTDIR, EACCES)
+GIVEN = "signals"  # the option of the interpreter with which bin/start.c says what it was given: MASK,IGNORED
 
 
 class Inherited:
-    """What we were given and pass on: the signal mask, the disposition of SIGCHLD, and the terminal's foreground."""
+    """What we were given and pass on: the signal mask, what of Python's and ours was ignored, the foreground.
 
-    __slots__ = ("foreground", "mask", "pid", "sigchld")
+    Parameters: the mask that the program found, and what SIGCHLD did, before we changed them.
+    """
+
+    __slots__ = ("foreground", "ignored", "mask", "pid")
 
     def __init__(self, mask: "Iterable[int]", sigchld: object) -> None:
-        self.mask, self.sigchld = mask, sigchld
+        self.mask = mask
+        self.ignored = {_signal.SIGCHLD} if sigchld == _signal.SIG_IGN else set()
+        if GIVEN in sys._xoptions:  # noqa: SLF001 - the attribute's name
+            self.mask, ignored = map(_members, sys._xoptions[GIVEN].split(","))  # noqa: SLF001 - as above
+            self.ignored.update(ignored.intersection(signals.PYTHON_IGNORES))
         self.foreground = terminal.have_foreground()
         self.pid = posix.getpid()
+
+
+def _members(text: str) -> set[int]:
+    """Return the signals in a set as the kernel has it, in hex."""
+    bits = int(text, 16)
+    return {signum for signum in signals.ALL if bits >> (signum - 1) & 1} if bits else set()
 
 
 def start(command: list[bytes], options: "Options", inherited: Inherited) -> int:
@@ -88,10 +102,10 @@ def _give_signals_back(inherited: Inherited) -> None:
     """Undo what Python and we have changed; the kernel resets the rest of what has a handler."""
     for signum in signals.PYTHON_IGNORES:
         _signal.signal(signum, _signal.SIG_DFL)
+    for signum in inherited.ignored:
+        _signal.signal(signum, _signal.SIG_IGN)
     if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
-    if inherited.sigchld == _signal.SIG_IGN:
-        _signal.signal(_signal.SIGCHLD, _signal.SIG_IGN)
     signals.restore(inherited.mask)
 
 

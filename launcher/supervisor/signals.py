@@ -33,8 +33,8 @@ def block_all() -> frozenset[int]:
 
 
 def restore(mask: "Iterable[int]") -> None:
-    """Put back a mask that `block_all` returned; what arrived meanwhile is delivered now."""
-    _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
+    """With all blocked, put back a mask that `block_all` returned; what arrived meanwhile is delivered now."""
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, ALL.difference(mask))  # setting it would touch the C library's own
 
 
 def clean_slate() -> None:

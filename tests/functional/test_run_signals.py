@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import re
 import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.functional.cases import SERVICE, WEB, both_ways
+from tests.functional.tracing import after_first_system_call
 
 if TYPE_CHECKING:
     from tests.functional.program import Program
 
+INSTALLED = str(Path(sys.executable).parent / "launcher")
+# In place of `python -m launcher`, when we say so.
+AS_INSTALLED = ("sh", "-c", 'echo waits; read go; shift 3; exec "$0" "$@"', INSTALLED)
 HANDLER = (
     SERVICE
     + """
@@ -92,4 +102,15 @@ def test_signals_in_a_burst_are_no_problem(program: Program) -> None:
         program.signal(signum)
     assert program.get()[0] == 200
     assert program.workers() == workers
+    assert program.stop() == 0
+
+
+@pytest.mark.parametrize("milliseconds", [0, 3, 8, 20])
+def test_term_in_the_first_milliseconds_stops(program: Program, milliseconds: int) -> None:
+    program.write_app(WEB)
+    program.configure(services="app:web")
+    program.start(inside=AS_INSTALLED, stdin=subprocess.PIPE)
+    program.wait_for_output("waits")
+    after_first_system_call(program.pid, program.process.stdin.close)
+    time.sleep(milliseconds / 1000)  # the instant that is tested
     assert program.stop() == 0

@@ -1,7 +1,9 @@
 """A signal that comes before the init is ready is not lost.
 
-What nobody can promise: the kernel drops a signal for PID 1 that is neither blocked nor handled at that instant, so
-until an init has blocked or handled TERM a test has to send it again.  From then on one has to be enough.
+What nobody can promise: the kernel drops a signal for PID 1 that is neither blocked nor handled at that instant.  An
+init can mend that with its first system call, so from there on each TERM has to count (`test_each_counts`).  For those
+that begin with something else, a dynamic linker for instance, the others send TERM again until they have blocked or
+handled it, and from then on one has to be enough.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import pytest
 from tests.functional import proc
 from tests.functional.cases import both_ways
 from tests.functional.conformance.harness import INIT, IS_LAUNCHER, PATIENCE, PAYLOAD
+from tests.functional.tracing import after_first_system_call
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from tests.functional.conformance.harness import Running, Starter
 
 WRAPPERS = {"unshare", "nsenter"}
+launcher_only = pytest.mark.skipif(not IS_LAUNCHER, reason="options of launcher's own")
 ENDS = {128 + signal.SIGTERM, -signal.SIGTERM}  # through the command, or before there was one
 
 
@@ -81,12 +85,33 @@ def test_term(start: Starter, pid1: bool, within: float, count: int) -> None:
     assert not (start.keeper and start.keeper.guests()), "the command has stayed behind"
 
 
-@pytest.mark.skipif(not IS_LAUNCHER, reason="options of launcher's own")
+@launcher_only
 @both_ways
 def test_term_for_the_group(start: Starter, pid1: bool) -> None:
     delays = random.Random(1)
     init = (*INIT[:-1], "--group", "--")
     assert {end_early(start, delays.uniform(0, 0.02), pid1, init) for _ in range(25)} <= ENDS
+
+
+def end_after_first_system_call(start: Starter, delay: float, init: Sequence[str]) -> int:
+    """Send one TERM so long after the init's first system call; return the exit status."""
+    running = start("sleep", "600", init=init, outer=["sh", "-c", 'echo ready; read go; exec "$@"', "sh"])
+    assert running.line() == "ready"
+    after_first_system_call(running.pid, lambda: running.tell("go"))
+    instant = time.perf_counter() + delay
+    while time.perf_counter() < instant:
+        pass
+    running.send(signal.SIGTERM)
+    return running.code()
+
+
+@both_ways
+@pytest.mark.parametrize("group", [False, pytest.param(True, marks=launcher_only)], ids=["command", "group"])
+def test_each_counts(start: Starter, pid1: bool, group: bool) -> None:
+    delays = random.Random(group)
+    init = (*INIT[:-1], "--group", "--") if group else INIT
+    ends = [end_after_first_system_call(start, delays.uniform(0, 0.02), init) for _ in range(50)]
+    assert set(ends) <= ({143} if pid1 else ENDS)
 
 
 @both_ways

@@ -24,6 +24,7 @@ BLOCKED = {
 IGNORED = {
     **{signum.name[3:].lower(): [signum] for signum in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)},
     **{signum.name[3:].lower(): [signum] for signum in (signal.SIGCHLD, signal.SIGUSR1, signal.SIGTSTP)},
+    **{signum.name[3:].lower(): [signum] for signum in (signal.SIGPIPE, signal.SIGXFSZ)},
     "terminal": [signal.SIGTTIN, signal.SIGTTOU],
     "abrt": [signal.SIGABRT],
     "real-time": [34, 64],
