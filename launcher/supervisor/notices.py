@@ -8,12 +8,12 @@ second has heard everything that the dead had to say.
 from __future__ import annotations
 
 import os
+import posix  # eventlet replaces os.read and os.write by ones that wait in a hub
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from launcher.errors import LauncherError
-from launcher.supervisor.unpatched import unpatched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,10 +58,9 @@ class NoticePipe:
 
     def take(self) -> Iterator[Notice]:
         """Yield what was written since the last call."""
-        read = unpatched("os").read  # eventlet's would wait for more
         while True:
             try:
-                data = read(self.fd, 65536)
+                data = posix.read(self.fd, 65536)
             except BlockingIOError:
                 return
             data = self._rest + data
@@ -95,7 +94,7 @@ def announce(write_fd: int, notice: Notice) -> None:
         case ForkFailed(serial, error):
             fields = (_FORK_FAILED, serial, error)
     try:
-        os.write(write_fd, _FORMAT.pack(*fields))
+        posix.write(write_fd, _FORMAT.pack(*fields))
     except BrokenPipeError:
         pass
     except OSError as error:
