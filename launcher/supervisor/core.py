@@ -18,22 +18,20 @@ to do.
 
 from __future__ import annotations
 
-from math import inf
+import random
 from typing import TYPE_CHECKING
 
-from launcher.errors import EXIT_SOFTWARE
-from launcher.supervisor import molds
+from launcher.supervisor import molds, rollout, workers
 from launcher.supervisor.decisions import decide, next_look
-from launcher.supervisor.ends import begin_stop, exit_code, failed, worker_ended
-from launcher.supervisor.rollout import let_go_of_the_leaving, resize
+from launcher.supervisor.ends import begin_stop, exit_code, worker_ended
 from launcher.supervisor.situation import in_use, preparing
-from launcher.supervisor.state import CloseListeners, Finish, Generation, Slot, Spawn, Stage, State
+from launcher.supervisor.state import NO_SEAT, CloseListeners, Finish, RunPreStop, Stage, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from launcher.supervisor.settings import Policy, ServiceSpec
-    from launcher.supervisor.state import Action
+    from launcher.supervisor.state import Action, Slot
 
 __all__ = ["Core", "exit_code"]
 
@@ -41,11 +39,11 @@ __all__ = ["Core", "exit_code"]
 class Core:
     """The whole state of a supervisor, and what to do about it.
 
-    Parameters: the policy that holds until a generation brings its own.
+    Parameters: the policy that holds until a generation brings its own; where chance comes from, 0 to 1.
     """
 
-    def __init__(self, policy: Policy) -> None:
-        self.state = State(policy)
+    def __init__(self, policy: Policy, random: Callable[[], float] = random.random) -> None:
+        self.state = State(policy, random)
         self.services = self.state.services
         self.generations = self.state.generations
         self.children = self.state.children
@@ -87,42 +85,29 @@ class Core:
 
     def spawned(self, serial: int, pid: int, now: float) -> None:
         """A worker was forked, in answer to the Spawn of that serial number."""
-        state = self.state
-        slot = state.pending.pop(serial, None)
-        if slot is None or not isinstance(slot.pending, Spawn):
-            state.born(state.strays, 0, pid, now)  # its mold was given up for lost meanwhile
-            return
-        generation, slot.pending = slot.pending.generation, None
-        state.born(slot, generation, pid, now)
+        workers.spawned(self.state, serial, pid, now)
 
     def spawn_failed(self, serial: int, reason: str, now: float) -> None:
         """A worker could not be forked."""
-        slot = self.state.pending.pop(serial, None)
-        if slot is None or slot.service is None or not isinstance(slot.pending, Spawn):
-            return
-        asked, slot.pending = slot.pending.generation, None
-        self.state.mark(slot)
-        if self.stopping or asked != slot.service.version.generation:
-            return  # nobody wants it any more
-        self.state.tell("warning", f"{slot.service.name}: cannot fork: {reason}")
-        failed(self.state, slot, EXIT_SOFTWARE, f"cannot fork: {reason}", now)
+        workers.spawn_failed(self.state, serial, reason, now)
 
     def ready(self, pid: int, now: float) -> None:
         """A worker serves."""
-        child = self.children.get(pid)
-        if child is None or child.stage is not Stage.STARTING or child.slot.service is None:
-            return
-        service = child.slot.service
-        child.enter(Stage.READY, now, inf)
-        service.ready += 1
-        if child.generation == service.version.generation:
-            service.proven = service.version
-            let_go_of_the_leaving(self.state)
-        self.state.mark(child.slot)
-        self.state.mark_generations()
+        if (child := self.children.get(pid)) is not None:
+            workers.get_ready(self.state, child, now)
 
-    def exited(self, pid: int, status: int, now: float) -> None:
-        """A child was reaped, with a status as of `os.waitstatus_to_exitcode`.
+    def hung(self, pid: int, why: str, now: float) -> None:
+        """A worker that said it was ready serves nobody: it is asked for its stacks, killed and replaced, a failure."""
+        if (child := self.children.get(pid)) is not None:
+            workers.hang(self.state, child, why, now)
+
+    def retire(self, pid: int, why: str, now: float) -> None:  # noqa: ARG002 - every event has its time
+        """A worker that serves is to be replaced by a fresh one, which is ready first; one at a time a service."""
+        if (child := self.children.get(pid)) is not None:
+            workers.retire(self.state, child, why)
+
+    def exited(self, pid: int, status: int, now: float, cause: str = "") -> None:
+        """A child was reaped, with a status as of `os.waitstatus_to_exitcode`; `cause` says more to people.
 
         As PID 1 we adopt orphans: it may not be ours.
         """
@@ -131,42 +116,53 @@ class Core:
             return
         child.slot.children.remove(child)
         self.state.mark(child.slot)
+        if child.seat != NO_SEAT:
+            self.state.seats.give_back(child.seat)
         if child.slot.service is not None:
-            worker_ended(self.state, child, child.slot.service, exit_code(status), now)
+            worker_ended(self.state, child, exit_code(status), cause, now)
         elif child.slot is not self.state.strays:
-            molds.ended(self.state, child, exit_code(status), now)
+            molds.ended(self.state, child, exit_code(status), cause, now)
 
     # What somebody asked for
 
-    def reload(self) -> None:
-        """Ask for a new generation of configuration and code.  Asked again meanwhile, the newest counts."""
-        state = self.state
-        if state.stopping:
-            return
-        state.newest += 1
-        state.requested = state.newest
-        state.generations[state.newest] = Generation(Slot(None, state.newest))
-        state.mark_generations()
+    def reload(self) -> int:
+        """Ask for a new generation of configuration and code, and return it; 0 while stopping.
+
+        `Reloaded` tells what became of it.  Asked again meanwhile, the newest counts.
+        """
+        return 0 if self.state.stopping else rollout.ask(self.state)
 
     def scale(self, name: str, target: int) -> None:
-        """Set how many workers a service shall have until the next reload.  Raises KeyError and ValueError."""
+        """Set how many workers a service shall have until the next reload; the youngest leave.
+
+        Raises KeyError and ValueError.
+        """
         if target < 0:
             raise ValueError(f"{target} workers")
         service = self.services[name]
         if not service.version.workers:
             raise KeyError(f"{name} was dropped by the last reload")
-        resize(self.state, service, target)
+        service.fallback = None
+        rollout.resize(self.state, service, target)
 
     def stop(self, now: float) -> None:
         """End everything gracefully.  Asked again, it changes nothing."""
-        if not self.state.stopping:
-            begin_stop(self.state, now)
+        state = self.state
+        if state.stopping:
+            return
+        begin_stop(state, now)
+        if state.policy.pre_stop_timeout > 0:
+            state.pre_stop, state.terminate_at = True, max(state.drained_at, now + state.policy.pre_stop_timeout)
+
+    def pre_stop_ended(self, now: float) -> None:
+        """The pre_stop hook is over: the workers wait for no more than `drain_delay`."""
+        self.state.terminate_at = min(self.state.terminate_at, max(self.state.drained_at, now))
 
     def stop_at_once(self, now: float) -> None:
         """End everything now: KILL follows TERM without grace."""
         self.stop(now)
         state = self.state
-        state.at_once, state.terminate_at = True, min(now, state.terminate_at)
+        state.at_once, state.pre_stop, state.terminate_at = True, False, min(now, state.terminate_at)
         for child in self.children.values():
             if child.stage in (Stage.STOPPING, Stage.ABORTED):
                 child.deadline = min(now, child.deadline)
@@ -177,8 +173,11 @@ class Core:
     def next_action(self, now: float) -> Action | None:
         """Name the one thing to do now, or None.  The caller does it, tells, and asks again."""
         state = self.state
-        if state.tells:
-            return state.tells.popleft()
+        if state.news:
+            return state.news.popleft()
+        if state.pre_stop:
+            state.pre_stop = False
+            return RunPreStop()
         if state.stopping and not state.terminating and now >= state.terminate_at:
             state.terminating = True
             state.mark_all()

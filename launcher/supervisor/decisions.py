@@ -6,17 +6,21 @@ from math import inf
 from signal import Signals
 from typing import TYPE_CHECKING
 
-from launcher.supervisor.ends import leaves_ready
+from launcher.supervisor.ends import leaves_ready, worker_given_up
 from launcher.supervisor.pacing import count_fork, take_turn, throttled, yield_turn
-from launcher.supervisor.situation import grace, lacks, unprepared, vacant, wanted, why_unwanted
+from launcher.supervisor.situation import grace, lacks, next_event, unprepared, vacant, wanted, why_late, why_unwanted
 from launcher.supervisor.state import LIVE, Kill, Prepare, Spawn, Stage
+from launcher.supervisor.workers import come_of_age
 
 if TYPE_CHECKING:
     from launcher.supervisor.state import Action, Child, Service, Slot, State
 
 
 def decide(state: State, slot: Slot, now: float) -> Action | None:
+    """Name the one thing to do about a slot now, or None."""
     for child in slot.children:
+        if next_event(state, child) <= now < child.deadline:
+            come_of_age(state, child, now)
         if child.deadline <= now:
             return escalate(state, child, now)
         if child.stage in LIVE and not wanted(state, child):
@@ -29,7 +33,8 @@ def decide(state: State, slot: Slot, now: float) -> Action | None:
 
 
 def next_look(state: State, slot: Slot, now: float) -> float:
-    looks = [child.deadline for child in slot.children]
+    """When to look at a slot again if nothing happens to it."""
+    looks = [next_event(state, child) for child in slot.children]
     if isinstance(slot.pending, Spawn):
         looks.append(slot.pending_until)
     elif slot.not_before > now and lacks(state, slot):
@@ -46,15 +51,17 @@ def ask_to_end(state: State, child: Child, now: float) -> Kill:
 
 
 def escalate(state: State, child: Child, now: float) -> Kill:
-    """A child has overstayed its stage: first its stacks, then its end."""
-    late = "stopping at once" if state.at_once else "did not end in time"
-    if child.stage is Stage.STARTING:
-        late = "did not get ready in time"
-    if state.at_once or child.stage is Stage.ABORTED:
+    """A child has overstayed its stage or hangs: first its stacks, then its end."""
+    stage, why = child.stage, why_late(state, child)
+    if stage is Stage.READY:
+        leaves_ready(state, child, now)
+    if state.at_once or stage is Stage.ABORTED:
         child.enter(Stage.KILLED, now, inf)
-        return Kill(child.pid, Signals.SIGKILL, late)
+        return Kill(child.pid, Signals.SIGKILL, why)
     child.enter(Stage.ABORTED, now, state.policy.abort_timeout)
-    return Kill(child.pid, Signals.SIGABRT, late)
+    if stage in LIVE:
+        worker_given_up(state, child, why, now)
+    return Kill(child.pid, Signals.SIGABRT, why)
 
 
 def fill(state: State, slot: Slot, service: Service, now: float) -> Spawn | None:
@@ -64,11 +71,17 @@ def fill(state: State, slot: Slot, service: Service, now: float) -> Spawn | None
         state.mark(following)
     if not vacant(state, slot, service) or slot.not_before > now:
         return None
+    record = state.generations[generation]
+    if not record.prepared:
+        record.waiting[slot] = None
+        return None
     if throttled(slot, service, now) or not take_turn(slot, service):
         return None
     count_fork(service, now)
+    if not slot.serving():
+        service.rejuvenate(slot)
     state.serial += 1
-    spawn = Spawn(service.name, slot.index, generation, state.serial)
+    spawn = Spawn(service.name, slot.index, generation, state.serial, state.seats.take())
     slot.pending, slot.pending_until = spawn, now + state.policy.startup_timeout
     state.pending[state.serial] = slot
     return spawn

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 from launcher.errors import EXIT_CONFIG, EXIT_SOFTWARE
 from launcher.supervisor.pacing import backoff, is_crash_loop
-from launcher.supervisor.rollout import abandon
-from launcher.supervisor.situation import none_ready
+from launcher.supervisor.rollout import abandon, answer, caught_up, falls_back, interrupt
+from launcher.supervisor.situation import all_over
 from launcher.supervisor.state import Stage
 
 if TYPE_CHECKING:
     from launcher.supervisor.state import Child, Service, Slot, State
 
+ABORTED_CODE = 128 + Signals.SIGABRT
 KILLED_CODE = 128 + Signals.SIGKILL
+STOPPING = "stopping"  # the error of a reload that a stop has overtaken
 
 
 def exit_code(status: int) -> int:
@@ -22,39 +24,60 @@ def exit_code(status: int) -> int:
     return status if status >= 0 else 128 - status
 
 
-def worker_ended(state: State, child: Child, service: Service, code: int, now: float) -> None:
-    starting = child.stage is not Stage.READY
+def worker_ended(state: State, child: Child, code: int, cause: str, now: float) -> None:
+    """A worker was reaped; `cause` is for people, where more is known than the code."""
     if child.stage is Stage.READY:
         leaves_ready(state, child, now)
     if child.asked:
         if state.stopping and child.stage in (Stage.ABORTED, Stage.KILLED) and not state.end[0]:
             why = "was killed, as the stop was to be at once" if state.at_once else "did not end in time and was killed"
-            state.end = KILLED_CODE, f"{service.name}: worker {child.pid} {why}"
+            state.end = KILLED_CODE, f"{_name(child)}: worker {child.pid} {why}"
+    elif not (child.failed or state.stopping):
+        when = "unasked" if child.served else "before it was ready"
+        end = f"worker {child.pid} ended with {code} {when}"
+        worker_failed(state, child, code, f"{end}: {cause}" if cause else end, now)
+
+
+def worker_given_up(state: State, child: Child, why: str, now: float) -> None:
+    """A worker is late or hangs and will be killed: that is its failure, however long its end takes."""
+    if child.slot.service is not None and not state.stopping:
+        child.failed = True
+        worker_failed(state, child, ABORTED_CODE, f"worker {child.pid} {why}", now)
+
+
+def worker_failed(state: State, child: Child, code: int, end: str, now: float) -> None:
+    """A worker that was not asked to end is lost."""
+    slot, service = child.slot, child.slot.service
+    if service is None:
         return
-    if state.stopping:
-        return
-    when = "before it was ready" if starting else "unasked"
-    reason = f"{service.name}: worker {child.pid} ended with {code} {when}"
-    proven = service.proven
-    if starting and proven and proven != service.version and child.generation == service.version.generation:
-        abandon(state, service, proven, reason)
-    elif starting and proven is None and code == EXIT_CONFIG:
+    service.last_end = end
+    reason = f"{service.name}: {end}"
+    starting = not child.served
+    if not slot.live():
+        service.rejuvenate(slot)  # it serves nobody: the first to go
+    if _is_over(slot, service, code) and not (code and starting and falls_back(service)):
+        _over(state, slot, code, reason, now)
+    elif starting and falls_back(service) and child.generation == service.version.generation:
+        abandon(state, service, reason)
+    elif starting and service.proven is None and code == EXIT_CONFIG:
         give_up(state, EXIT_CONFIG, reason, now)
     else:
-        failed(state, child.slot, code, reason, now)
+        failed(state, slot, code, end, now)
 
 
 def leaves_ready(state: State, child: Child, now: float) -> None:
+    """A worker serves no more."""
     service = child.slot.service
     if service is None:
         return
     service.ready -= 1
+    state.ready -= 1
     if now - child.since >= state.policy.crash_loop_window:
         child.slot.failures = service.failures = 0
         service.crash_looping = False
 
 
-def failed(state: State, slot: Slot, code: int, reason: str, now: float) -> None:
+def failed(state: State, slot: Slot, code: int, end: str, now: float) -> None:
     """A slot has lost its worker, or could not get one: wait a little longer each time, and give up some day."""
     if (service := slot.service) is None:
         return
@@ -63,9 +86,13 @@ def failed(state: State, slot: Slot, code: int, reason: str, now: float) -> None
     slot.failures += 1
     service.failures += 1
     slot.not_before = now + backoff(state.policy, slot.failures)
-    if service.ready or not is_crash_loop(state.policy, slot, service, now):
+    if not is_crash_loop(state.policy, slot, service, now):
         return
-    crash_loop = f"crash loop: {service.failures} failures in a row, the last: {reason}"
+    crash_loop = f"crash loop: {service.failures} failures in a row, the last: {service.name}: {end}"
+    if state.rollout is not None and slot in state.rollout.behind.get(service, ()):
+        interrupt(state, crash_loop)
+    if service.ready:
+        return
     if state.policy.exit_on_crash_loop:
         give_up(state, code or EXIT_SOFTWARE, crash_loop, now)
     elif not service.crash_looping:
@@ -74,6 +101,7 @@ def failed(state: State, slot: Slot, code: int, reason: str, now: float) -> None
 
 
 def give_up(state: State, code: int, reason: str, now: float) -> None:
+    """End everything now, for this reason."""
     if state.stopping:
         return
     state.end = code, reason
@@ -84,5 +112,35 @@ def give_up(state: State, code: int, reason: str, now: float) -> None:
 def begin_stop(state: State, now: float) -> None:
     """End everything gracefully."""
     state.stopping = True
-    state.terminate_at = now if none_ready(state) else now + state.policy.drain_delay
+    state.drained_at = now + state.policy.drain_delay if state.ready else now
+    state.terminate_at = state.drained_at
+    if state.requested is not None:
+        answer(state, state.requested, STOPPING)
+        state.requested = None
+    interrupt(state, STOPPING)
     state.mark_all()
+
+
+def _is_over(slot: Slot, service: Service, code: int) -> bool:
+    """Whether nobody follows the worker that ended with this code."""
+    spec = service.version.spec
+    if slot.pending is not None or slot.heirs(service.version.generation):
+        return False
+    return spec.restart == "never" or (spec.restart == "on-failure" and code == 0)
+
+
+def _over(state: State, slot: Slot, code: int, reason: str, now: float) -> None:
+    """A worker has ended for good; when all have, the whole ends."""
+    if (service := slot.service) is None or not slot.open or slot.over:
+        return
+    slot.over = True
+    service.over += 1
+    if code:
+        state.last_failure = code, reason
+    caught_up(state, slot)
+    if all_over(state):
+        give_up(state, *state.last_failure, now)
+
+
+def _name(child: Child) -> str:
+    return child.slot.service.name if child.slot.service else "mold"

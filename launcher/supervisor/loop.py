@@ -24,7 +24,7 @@ from launcher.supervisor.orders import Orders
 from launcher.supervisor.reaper import reap
 from launcher.supervisor.requests import Requests
 from launcher.supervisor.spawn import Ties
-from launcher.supervisor.state import CloseListeners, Finish, Kill, Prepare, Spawn, Tell
+from launcher.supervisor.state import CloseListeners, Finish, Kill, Prepare, RunPreStop, Spawn, Tell
 from launcher.supervisor.timers import Timers
 from launcher.supervisor.unpatched import unpatched
 from launcher.supervisor.wording import describe, title
@@ -199,6 +199,8 @@ class Loop:
             case Kill(pid, signum, why):
                 self._say_of(pid, "info" if signum == Signals.SIGTERM else "warning", f"gets {signum.name[3:]}: {why}")
                 os.kill(pid, signum)
+            case RunPreStop():
+                self.core.pre_stop_ended(monotonic())
             case CloseListeners():
                 self.listeners.close()
             case Tell(level, text):

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING
 from launcher.errors import EXIT_SOFTWARE
 from launcher.supervisor.ends import give_up
 from launcher.supervisor.pacing import backoff
-from launcher.supervisor.rollout import add, adopt
-from launcher.supervisor.situation import grace, in_use, none_ready
-from launcher.supervisor.state import Spawn, Stage
+from launcher.supervisor.rollout import add, adopt, answer, fall_back
+from launcher.supervisor.situation import grace, in_use
+from launcher.supervisor.state import Child, Spawn, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from launcher.supervisor.settings import Policy, ServiceSpec
-    from launcher.supervisor.state import Child, Slot, State
+    from launcher.supervisor.state import Slot, State
 
 
 def started(state: State, generation: int, pid: int, now: float) -> None:
     """The mold of a generation was forked."""
     slot = state.generations[generation].slot
     slot.pending = None
-    state.born(slot, generation, pid, now)
+    state.born(slot, Child(pid, slot, generation, now, now + state.policy.startup_timeout))
 
 
 def loading(state: State, generation: int, startup_timeout: float) -> None:
@@ -52,7 +52,9 @@ def prepared(state: State, generation: int, services: Iterable[ServiceSpec], pol
         adopt(state, generation, {spec.name: spec for spec in services})
     else:
         add(state, generation, services)
-    state.mark_all()
+    for slot in record.waiting:
+        state.mark(slot)
+    record.waiting.clear()
 
 
 def refused(state: State, generation: int, code: int, reason: str, now: float) -> None:
@@ -78,38 +80,54 @@ def deferred(state: State, generation: int, reason: str, now: float) -> None:
     record.slot.not_before = now + backoff(state.policy, record.slot.failures + 1)
     state.mark(record.slot)
     state.tell("warning", f"generation {generation}: {reason}; trying again")
-    if record.slot.failures >= state.policy.crash_loop_threshold and none_ready(state):
+    if record.slot.failures >= state.policy.crash_loop_threshold and not state.ready:
         give_up(state, EXIT_SOFTWARE, reason, now)
 
 
-def ended(state: State, child: Child, code: int, now: float) -> None:
+def ended(state: State, child: Child, code: int, cause: str, now: float) -> None:
+    """A mold was reaped, and whatever it was asked for meanwhile is lost."""
+    for seat in state.lost.values():  # what an earlier mold forked has been heard of by now
+        state.seats.give_back(seat)
+    state.lost.clear()
     for serial, slot in list(state.pending.items()):
         if isinstance(slot.pending, Spawn) and slot.pending.generation == child.generation:
             del state.pending[serial]
+            state.lost[serial] = slot.pending.seat
             slot.pending = None
             state.mark(slot)
     record = state.generations.get(child.generation)
     if record is None or child.asked:
         return
+    end = f"ended with {code}: {cause}" if cause else f"ended with {code}"
     if not record.prepared:
         late = child.stage in (Stage.ABORTED, Stage.KILLED)
-        why = "did not load the application within startup_timeout" if late else f"ended with {code} while loading"
+        why = (
+            "did not load the application within startup_timeout"
+            if late
+            else f"{end}, while loading"
+            if cause
+            else f"{end} while loading"
+        )
         preparation_failed(state, child.generation, code, f"the mold {why}", now)
         return
     record.prepared = False
-    state.mark_all()
     if child.stage is Stage.READY and now - child.since >= state.policy.crash_loop_window:
         child.slot.failures = 0
-    lost(state, child.slot, code, f"the mold of generation {child.generation} ended with {code}", now)
+    lost(state, child.slot, code, f"the mold of generation {child.generation} {end}", now)
 
 
 def preparation_failed(state: State, generation: int, code: int, reason: str, now: float) -> None:
+    """A generation could not be loaded: the first one is the end, of another one there is a better."""
+    if state.stopping:
+        return
     if generation != state.requested:
         lost(state, state.generations[generation].slot, code, reason, now)
-    elif not state.services:
+        return
+    state.requested = None
+    answer(state, generation, reason)
+    if not state.services:
         give_up(state, code or EXIT_SOFTWARE, reason, now)
     else:
-        state.requested = None
         state.tell("error", f"reload refused: {reason}; everything goes on as it was")
 
 
@@ -117,7 +135,9 @@ def lost(state: State, slot: Slot, code: int, reason: str, now: float) -> None:
     """What a generation is spawned from is gone: load it again, its workers are not touched."""
     slot.failures += 1
     slot.not_before = now + backoff(state.policy, slot.failures)
-    if slot.failures >= state.policy.crash_loop_threshold and none_ready(state):
+    if slot.failures < state.policy.crash_loop_threshold:
+        state.tell("warning", f"{reason}; loading it again")
+    elif not state.ready:
         give_up(state, code or EXIT_SOFTWARE, reason, now)
     else:
-        state.tell("warning", f"{reason}; loading it again")
+        fall_back(state, slot.index, reason)

@@ -33,7 +33,7 @@ def yield_turn(slot: Slot, service: Service) -> Slot | None:
 
     Whoever does not want it any more offers it to the next when it is looked at.
     """
-    coming = any(child.stage is Stage.STARTING for child in slot.live(service.version.generation))
+    coming = any(child.stage is Stage.STARTING for child in slot.heirs(service.version.generation))
     if service.turn is slot and not (coming and slot.serving()):
         service.turn = None
     if service.turn is not None or not service.queue:

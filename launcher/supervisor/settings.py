@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from math import inf
-from typing import Any
+from typing import Any, Literal
+
+Restart = Literal["always", "on-failure", "never"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class Policy:
     """A worker that was ready for so long was healthy: its end begins a new row."""
     exit_on_crash_loop: bool = True
     """Give up and end with the worker's code; else go on with the longest back-off."""
+    pre_stop_timeout: float = 0.0
+    """So long the workers wait for the pre_stop hook before they are told to stop; 0: there is none."""
     max_worker_lifetime: float = 0.0
     """From a worker's fork until it is replaced; 0 or `inf` is never."""
     limit_jitter: float = 0.1
@@ -57,6 +61,10 @@ class ServiceSpec:
     workers: int
     most: int | None = None
     """With it the service is elastic: from `workers` up to so many, by their busyness."""
+    restart: Restart = "always"
+    """Whether a worker that ended by itself is replaced; `on-failure`: not after exit code 0."""
+    ready_after: float | None = None
+    """Seconds after the fork when a worker that has not ended counts as ready; None: it says so itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 from launcher.supervisor.state import Stage
@@ -11,37 +12,49 @@ if TYPE_CHECKING:
 
 
 def wanted(state: State, child: Child) -> bool:
-    service = child.slot.service
+    """Whether a child is to go on."""
+    slot, service = child.slot, child.slot.service
     if service is None:
-        return child.slot is not state.strays and not state.stopping and in_use(state, child.generation)
-    if state.terminating or child.slot.index >= service.target:
+        return slot is not state.strays and not state.stopping and in_use(state, child.generation)
+    if state.terminating or not slot.open:
         return False
-    generation = service.version.generation
-    if child.generation == generation:
+    heirs = slot.heirs(service.version.generation)
+    if child in heirs:
         return True
-    # One of another generation serves on until the right one is ready in its place.
-    replaced = any(c.stage is Stage.READY and c.generation == generation for c in child.slot.children)
-    return child.stage is Stage.READY and not replaced
+    # One of another generation, or to be retired, serves on until the right one is ready in its place.
+    return child.stage is Stage.READY and not any(heir.stage is Stage.READY for heir in heirs)
 
 
 def why_unwanted(state: State, child: Child) -> str:
+    """Say for people why a child is to end."""
     service = child.slot.service
     if state.stopping:
         return "stopping"
     if service is None:
         return "no longer needed"
-    return "scaled down" if child.slot.index >= service.target else "replaced"
+    if not child.slot.open:
+        return "scaled down"
+    return child.retiring if child.generation == service.version.generation else "replaced"
+
+
+def why_late(state: State, child: Child) -> str:
+    """Say for people why a child is to be killed."""
+    if state.at_once:
+        return "stopping at once"
+    if child.hung:
+        return f"hangs: {child.hung}"
+    return "did not end in time" if child.asked or child.served else "did not get ready in time"
 
 
 def vacant(state: State, slot: Slot, service: Service) -> bool:
-    """Whether the slot lacks a worker that could be spawned."""
-    generation = service.version.generation
-    if state.stopping or slot.index >= service.target or slot.live(generation):
+    """Whether the slot lacks a worker."""
+    if state.stopping or not slot.open or slot.pending is not None or slot.over:
         return False
-    return state.generations[generation].prepared
+    return not slot.heirs(service.version.generation)
 
 
 def unprepared(state: State, slot: Slot) -> bool:
+    """Whether a generation that somebody needs is not loaded."""
     record = state.generations.get(slot.index)
     if record is None or record.prepared or state.stopping or slot.children:
         return False
@@ -49,23 +62,42 @@ def unprepared(state: State, slot: Slot) -> bool:
 
 
 def lacks(state: State, slot: Slot) -> bool:
+    """Whether the slot wants a child that it does not have."""
     return vacant(state, slot, slot.service) if slot.service else unprepared(state, slot)
 
 
+def next_event(state: State, child: Child) -> float:
+    """When a child must be looked at even if it does nothing."""
+    if child.stage is Stage.STARTING:
+        return min(child.deadline, child.ready_at)
+    if child.stage is Stage.READY and not (state.stopping or child.retiring):
+        return min(child.deadline, child.retire_at)
+    return child.deadline
+
+
 def in_use(state: State, generation: int) -> bool:
-    if generation == state.requested:
-        return True
-    services = state.services.values()
-    return any(generation in (s.version.generation, s.proven and s.proven.generation) for s in services)
+    """Whether workers may be spawned of a generation, now or when another one fails."""
+    record = state.generations.get(generation)
+    return generation == state.requested or (record is not None and record.users > 0)
 
 
-def none_ready(state: State) -> bool:
-    return not any(service.ready for service in state.services.values())
+def all_over(state: State) -> bool:
+    """Whether every worker of every service has ended for good."""
+    there = [service for service in state.services.values() if service.version.workers]
+    return all(service.over == service.target > 0 for service in there)
 
 
 def preparing(state: State) -> bool:
+    """Whether the fork of a mold is not answered yet."""
     return any(record.slot.pending for record in state.generations.values())
 
 
+def lifetime(state: State) -> float:
+    """Draw how long after its fork a worker is replaced."""
+    longest = state.policy.max_worker_lifetime
+    return longest * (1 - state.policy.limit_jitter * state.random()) if 0 < longest < inf else inf
+
+
 def grace(state: State) -> float:
+    """How long a child may take to end."""
     return 0.0 if state.at_once else state.policy.graceful_shutdown_timeout

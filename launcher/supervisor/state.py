@@ -14,11 +14,13 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from launcher.supervisor.agenda import Agenda
+from launcher.supervisor.seats import Seats
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from signal import Signals
 
-    from launcher.supervisor.settings import Policy
+    from launcher.supervisor.settings import Policy, ServiceSpec
 
 
 class Stage(Enum):
@@ -32,6 +34,7 @@ class Stage(Enum):
 
 
 LIVE = (Stage.STARTING, Stage.READY)
+NO_SEAT = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class Spawn:
     slot: int
     generation: int
     serial: int
+    seat: int  # unique among living and asked-for workers, small and reused: its place in the scoreboard
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,11 @@ class Kill:
     pid: int
     signum: Signals
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunPreStop:
+    """Run the pre_stop hook; answer with `pre_stop_ended`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +83,14 @@ class Tell:
 
 
 @dataclass(frozen=True, slots=True)
+class Reloaded:
+    """What became of a reload, told once for each: the error is empty when all of it is in force and ready."""
+
+    generation: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """Nothing is left to wait for: end with this exit code."""
 
@@ -81,7 +98,7 @@ class Finish:
     reason: str
 
 
-Action = Prepare | Spawn | Kill | CloseListeners | Tell | Finish
+Action = Prepare | Spawn | Kill | RunPreStop | CloseListeners | Tell | Reloaded | Finish
 
 
 @dataclass(slots=True, eq=False)
@@ -93,8 +110,15 @@ class Child:
     generation: int
     since: float  # when it entered its stage
     deadline: float
+    seat: int = NO_SEAT
     stage: Stage = Stage.STARTING
     asked: bool = False  # to end, so its end is no failure
+    served: bool = False  # was ever ready
+    failed: bool = False  # was given up, so its end is no further failure
+    ready_at: float = inf  # when it counts as ready without saying so
+    retire_at: float = inf  # when it is too old
+    retiring: str = ""  # why it is to be replaced although it serves
+    hung: str = ""  # why it is known to serve nobody
 
     def enter(self, stage: Stage, now: float, patience: float) -> None:
         """Move on, for at most `patience` seconds."""
@@ -107,6 +131,8 @@ class Slot:
 
     service: Service | None
     index: int
+    open: bool = False  # is to hold a worker
+    over: bool = False  # its worker has ended for good
     children: list[Child] = field(default_factory=list)
     pending: Spawn | Prepare | None = None  # was handed out and is not answered yet
     pending_until: float = inf
@@ -116,9 +142,13 @@ class Slot:
     marked: bool = False  # is on the agenda
     wake: float = inf  # when it is looked at even if nothing happens
 
-    def live(self, generation: int | None = None) -> list[Child]:
-        """Children that start or serve, of any or of one generation."""
-        return [c for c in self.children if c.stage in LIVE and generation in (None, c.generation)]
+    def live(self) -> list[Child]:
+        """Children that start or serve."""
+        return [c for c in self.children if c.stage in LIVE]
+
+    def heirs(self, generation: int) -> list[Child]:
+        """Those of a generation that start or serve and are to stay."""
+        return [c for c in self.children if c.stage in LIVE and c.generation == generation and not c.retiring]
 
     def serving(self) -> bool:
         """Whether a child is ready."""
@@ -127,10 +157,15 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What a service shall be: of which generation, and how many workers."""
+    """What a service shall be: of which generation, and how its specification reads there."""
 
     generation: int
-    workers: int
+    spec: ServiceSpec
+
+    @property
+    def workers(self) -> int:
+        """How many workers its configuration gives it; 0: it is not there."""
+        return self.spec.workers
 
 
 @dataclass(slots=True, eq=False)
@@ -139,11 +174,15 @@ class Service:
 
     name: str
     version: Version
-    target: int
-    proven: Version | None = None  # the last one that got a worker ready; of 0 workers: not being there
+    proven: Version | None = None  # the last one that got a worker ready or was told to be in force
+    fallback: int | None = None  # how many workers it had of the proven version; None: scaled since, that stays
     leaving: bool = False  # the newest generation does not have it; it goes when all that this one has are ready
     slots: list[Slot] = field(default_factory=list)
+    open: dict[Slot, None] = field(default_factory=dict)  # by the age of their workers, those of the youngest last
+    closed: list[int] = field(default_factory=list)  # a heap of indices
+    over: int = 0  # open slots whose workers have ended for good
     ready: int = 0
+    last_end: str = ""  # of a worker that was not asked to end
     failures: int = 0  # in a row, over all slots
     failing_since: float = inf  # when that row began
     crash_looping: bool = False
@@ -152,6 +191,26 @@ class Service:
     forktimes: deque[float] = field(default_factory=deque)
     next_throttled_fork: float = -inf
 
+    @property
+    def target(self) -> int:
+        """How many workers it shall have now."""
+        return len(self.open)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody is to serve: it is scaled to 0, dropped, or its workers have ended for good."""
+        return self.over == len(self.open)
+
+    def needs(self) -> set[int]:
+        """Generations that its workers may be spawned of."""
+        return {version.generation for version in (self.version, self.proven) if version and version.workers}
+
+    def rejuvenate(self, slot: Slot) -> None:
+        """The worker of an open slot is the youngest now."""
+        if slot.open:
+            del self.open[slot]
+            self.open[slot] = None
+
 
 @dataclass(slots=True, eq=False)
 class Generation:
@@ -159,6 +218,17 @@ class Generation:
 
     slot: Slot
     prepared: bool = False
+    users: int = 0  # services that are of it, or would go back to it
+    waiting: dict[Slot, None] = field(default_factory=dict)  # slots to look at once it is prepared
+
+
+@dataclass(slots=True, eq=False)
+class Rollout:
+    """A generation on its way into force."""
+
+    generation: int
+    behind: dict[Service, set[Slot]]  # slots that have had no ready worker of it yet
+    unproven: set[Service]  # services that have had none yet
 
 
 @dataclass(slots=True, eq=False)
@@ -166,47 +236,54 @@ class State:
     """Everything that the core remembers."""
 
     policy: Policy  # of the newest generation that was taken up
+    random: Callable[[], float]  # from 0 to 1
     services: dict[str, Service] = field(default_factory=dict)
     generations: dict[int, Generation] = field(default_factory=dict)
     children: dict[int, Child] = field(default_factory=dict)
     strays: Slot = field(default_factory=lambda: Slot(None, -1))  # of molds that were given up for lost
     newest: int = 0  # generation
     requested: int | None = None  # the generation that a reload is waiting for
+    rollout: Rollout | None = None
+    ready: int = 0  # workers, of all services
     serial: int = 0  # of the last Spawn
     pending: dict[int, Slot] = field(default_factory=dict)  # serial: the slot whose Spawn is not answered yet
+    seats: Seats = field(default_factory=Seats)
+    lost: dict[int, int] = field(default_factory=dict)  # serial: seat, of Spawns whose mold ended without an answer
     agenda: Agenda = field(default_factory=Agenda)
-    tells: deque[Tell] = field(default_factory=deque)
+    news: deque[Tell | Reloaded] = field(default_factory=deque)
     stopping: bool = False
     at_once: bool = False  # without grace
+    pre_stop: bool = False  # the hook is to be run
+    drained_at: float = inf  # when drain_delay is over
     terminate_at: float = inf  # when the workers are told to stop
     terminating: bool = False  # they are told
     end: tuple[int, str] = (0, "")  # the exit code, and why
+    last_failure: tuple[int, str] = (0, "")  # of a worker that is not replaced
     finished: bool = False
 
     def mark(self, slot: Slot) -> None:
         """Something happened to a slot: look at it."""
         self.agenda.mark(slot)
 
-    def mark_generations(self) -> None:
-        """Something happened to what is loaded, or to who needs it."""
-        for record in self.generations.values():
-            self.mark(record.slot)
+    def mark_service(self, service: Service) -> None:
+        """Something happened to a service as a whole."""
+        for slot in service.slots:
+            self.mark(slot)
 
     def mark_all(self) -> None:
         """Something happened to everybody."""
         self.mark(self.strays)
-        self.mark_generations()
+        for record in self.generations.values():
+            self.mark(record.slot)
         for service in self.services.values():
-            for slot in service.slots:
-                self.mark(slot)
+            self.mark_service(service)
 
-    def born(self, slot: Slot, generation: int, pid: int, now: float) -> None:
+    def born(self, slot: Slot, child: Child) -> None:
         """A child was forked."""
-        child = Child(pid, slot, generation, now, now + self.policy.startup_timeout)
-        self.children[pid] = child
+        self.children[child.pid] = child
         slot.children.append(child)
         self.mark(slot)
 
     def tell(self, level: str, text: str) -> None:
         """Have something said that a person should know."""
-        self.tells.append(Tell(level, text))
+        self.news.append(Tell(level, text))

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def is_ready(core: Core) -> bool:
-    """Whether every service has a worker that serves, and nobody has asked for the end."""
+    """Whether every service that is to has a worker that serves, and nobody has asked for the end."""
     services = core.services.values()
-    return not core.stopping and bool(services) and all(each.ready or not each.target for each in services)
+    return not core.stopping and bool(services) and all(each.ready or each.idle for each in services)
 
 
 def status(core: Core) -> dict[str, Any]:

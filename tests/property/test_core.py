@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from launcher.supervisor.core import Core
 from launcher.supervisor.settings import Policy, ServiceSpec
-from launcher.supervisor.state import LIVE, CloseListeners, Finish, Kill, Prepare, Spawn, Stage, Tell
+from launcher.supervisor.state import LIVE, CloseListeners, Finish, Kill, Prepare, Reloaded, Spawn, Stage, Tell
 
 POLICY = Policy(
     graceful_shutdown_timeout=3,
@@ -47,6 +47,7 @@ class World(RuleBasedStateMachine):
         self.served: set[int] = set()  # workers that were ever ready
         self.finish: list[Finish] = []
         self.told: list[str] = []
+        self.reloads: dict[int, str] = {}  # what became of each
         self.kernel_is_slow = False  # a killed process may take its time: uninterruptible sleep
         self.got_ready: dict[str, set[int]] = {name: set() for name in NAMES}  # generations
         self.asked_to_stop = False
@@ -92,6 +93,8 @@ class World(RuleBasedStateMachine):
                     self.listeners_open = False
                 case Tell(_, text):
                     self.told.append(text)
+                case Reloaded(generation, error):
+                    self.reloads[generation] = error
                 case Finish():
                     assert not self.alive - self.unheard(), "finished with children left"
                     self.finish.append(action)
@@ -128,7 +131,7 @@ class World(RuleBasedStateMachine):
     def check_replaced(self, pid: int) -> None:
         child = self.core.children[pid]
         service = child.slot.service
-        if pid in self.served and service and not self.core.stopping and child.slot.index < service.target:
+        if pid in self.served and service and not self.core.stopping and child.slot.open:
             assert child.slot.serving(), "a serving worker is stopped before its replacement is ready"
 
     def dies(self, pid: int, status: int) -> None:
@@ -348,14 +351,14 @@ class World(RuleBasedStateMachine):
         slots = [slot for service in core.services.values() for slot in service.slots]
         slots += [record.slot for record in core.generations.values()]
         return (
-            [(c.pid, c.stage, c.deadline) for c in core.children.values()],
+            [(c.pid, c.stage, c.deadline, c.retiring) for c in core.children.values()],
             [(s.index, s.pending, s.failures, s.not_before, s.throttled, s.pending_until) for s in slots],
             [
                 (s.target, s.version, s.ready, s.failures, s.turn and s.turn.index, len(s.queue))
                 for s in core.services.values()
             ],
-            [(number, record.prepared) for number, record in core.generations.items()],
-            (core.stopping, core.state.terminating, core.state.finished, core.requested, list(core.state.tells)),
+            [(number, record.prepared, len(record.waiting)) for number, record in core.generations.items()],
+            (core.stopping, core.state.terminating, core.state.finished, core.requested, list(core.state.news)),
         )
 
     # What always holds
@@ -367,7 +370,7 @@ class World(RuleBasedStateMachine):
     @invariant()
     def never_too_many(self) -> None:
         for service in self.core.services.values():
-            slots = service.slots[: service.target]
+            slots = service.open
             live = sum(len(slot.live()) + isinstance(slot.pending, Spawn) for slot in slots)
             assert live <= service.target + 1, f"{service.name}: more than one surplus worker"
 

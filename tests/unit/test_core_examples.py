@@ -14,7 +14,7 @@ import pytest
 
 from launcher.supervisor.core import Core
 from launcher.supervisor.settings import Policy, ServiceSpec
-from launcher.supervisor.state import CloseListeners, Finish, Kill, Prepare, Spawn, Tell
+from launcher.supervisor.state import CloseListeners, Finish, Kill, Prepare, Reloaded, Spawn, Tell
 
 GRACE, ABORT, DRAIN, STARTUP = 3.0, 0.5, 1.0, 5.0
 POLICY = Policy(
@@ -182,47 +182,52 @@ HISTORIES = {
         (12, "ready 3", "TERM 1", "spawn api.1 g2"),
         (12, "born 4"),
         (12, "exit 1 0"),
-        (13, "ready 4", "TERM 2"),
+        (13, "ready 4", "reloaded 2 ", "TERM 2"),
         (13, "exit 2 0"),
     ],
     "a reload that says more workers adds them, and one that says fewer ends them": [
         *ONE_SERVES,
         (10, "reload", "prepare 2"),
-        (10, "load api=2", "spawn api.0 g2", "spawn api.1 g2"),
+        (10, "load api=2", "spawn api.1 g2", "spawn api.0 g2"),
         (10, "born 2"),
         (10, "born 3"),
-        (11, "ready 2", "TERM 1"),
-        (11, "ready 3"),
+        (11, "ready 2"),
+        (11, "ready 3", "reloaded 2 ", "TERM 1"),
         (11, "exit 1 0"),
         (20, "reload", "prepare 3"),
-        (20, "load api=1", "spawn api.0 g3", "TERM 3"),
+        (20, "load api=1", "TERM 3", "spawn api.1 g3"),
     ],
     "a service that the new configuration does not have is ended once all that it has are ready": [
         *API_AND_TICK,
         (10, "reload", "prepare 2"),
         (10, "load api=1", "spawn api.0 g2"),
         (10, "born 3"),
-        (11, "ready 3", "TERM 2", "TERM 1"),
+        (11, "ready 3", "reloaded 2 ", "TERM 1", "TERM 2"),
     ],
     "a service is renamed: the old one goes on until the new one is ready": [
         *ONE_SERVES,
         (10, "reload", "prepare 2"),
         (10, "load web=1", "spawn web.0 g2"),
         (10, "born 2"),
-        (11, "ready 2", "TERM 1"),
+        (11, "ready 2", "reloaded 2 ", "TERM 1"),
     ],
     "a service that a reload adds and that fails is not added, and nobody leaves": [
         *ONE_SERVES,
         (10, "reload", "prepare 2"),
         (10, "load web=1", "spawn web.0 g2"),
         (10, "born 2"),
-        (11, "exit 2 78", "say error reload failed: *worker 2 ended with 78*it is not added"),
+        (
+            11,
+            "exit 2 78",
+            "reloaded 2 web: worker 2 ended with 78 before it was ready",
+            "say error reload failed: *worker 2 ended with 78*it is not added",
+        ),
         (20, "exit 1 1", "spawn api.0 g1"),
     ],
     "a refused reload touches nobody": [
         *TWO_SERVE,
         (10, "reload", "prepare 2"),
-        (11, "refuse 78 bad value", "say error reload refused: bad value; *"),
+        (11, "refuse 78 bad value", "reloaded 2 bad value", "say error reload refused: bad value; *"),
         (20, "exit 1 1", "spawn api.0 g1"),
     ],
     "a reload whose worker fails is abandoned": [
@@ -230,7 +235,12 @@ HISTORIES = {
         (10, "reload", "prepare 2"),
         (10, "load api=2", "spawn api.0 g2"),
         (10, "born 3"),
-        (11, "exit 3 1", "say error reload failed: *worker 3 ended with 1*generation 1"),
+        (
+            11,
+            "exit 3 1",
+            "reloaded 2 api: worker 3 ended with 1 before it was ready",
+            "say error reload failed: *worker 3 ended with 1*generation 1",
+        ),
         (20, "exit 2 1", "spawn api.1 g1"),
     ],
     "the turn passes over a slot that a second reload has scaled away": [
@@ -245,17 +255,17 @@ HISTORIES = {
         (10, "reload", "prepare 2"),
         (10, "load api=3", "spawn api.0 g2"),
         (10, "reload", "prepare 3"),
-        (10, "load api=2", "TERM 3"),
+        (10, "load api=2", "reloaded 2 superseded *", "TERM 3"),
         (10, "born 4", "TERM 4", "spawn api.0 g3"),
         (10, "born 5"),
         (11, "ready 5", "TERM 1", "spawn api.1 g3"),
         (11, "born 6"),
-        (12, "ready 6", "TERM 2"),
+        (12, "ready 6", "reloaded 3 ", "TERM 2"),
     ],
     "asked again during a reload, the newest counts": [
         *ONE_SERVES,
         (10, "reload", "prepare 2"),
-        (10, "reload", "prepare 3"),
+        (10, "reload", "reloaded 2 superseded *", "prepare 3"),
         (11, "load api=1", "spawn api.0 g3"),
     ],
     "a mold that dies is loaded again, and no worker is touched": [
@@ -393,6 +403,8 @@ class Story:
                 return f"{signum.name[3:]} {pid}"
             case CloseListeners():
                 return "close"
+            case Reloaded(generation, error):
+                return f"reloaded {generation} {error}"
             case Tell(level, text):
                 return f"say {level} {text}"
             case Finish(code, reason):

@@ -23,7 +23,7 @@ SETTINGS = Settings(
     policy=Policy(graceful_shutdown_timeout=inf),
     reset_on_hup=True,
 )
-SPAWN = Spawn("api", 2, 3, 44)
+SPAWN = Spawn("api", 2, 3, 44, 5)
 
 
 def nothing(*_):
@@ -206,7 +206,7 @@ def test_a_mold_that_is_gone_cannot_be_asked():
     molds.spawner.hear_all()
     assert molds.watched == {}
     with pytest.raises(BrokenPipeError, match="the mold of generation 1 is gone"):
-        molds.spawner.spawn(Spawn("api", 0, 1, 1), [])
+        molds.spawner.spawn(Spawn("api", 0, 1, 1, 0), [])
     molds.spawner.forget(1)
 
 
@@ -226,7 +226,7 @@ def test_a_mold_that_dies_with_requests_unread_is_gone():
     read, write = os.pipe()
     molds = Molds(lambda *_: len(os.read(read, 1)))
     pid = molds.prepare(1)
-    molds.spawner.spawn(Spawn("api", 0, 1, 1), [])
+    molds.spawner.spawn(Spawn("api", 0, 1, 1, 0), [])
     os.write(write, b".")
     assert end_of(pid) == 1
     molds.turn()
@@ -280,7 +280,7 @@ def test_more_workers_than_the_channel_has_room_for_are_asked_for_in_order(gate)
     pid = molds.prepare(1)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         for serial in range(MANY):
-            molds.spawner.spawn(Spawn("api", serial, 1, serial), [listener])
+            molds.spawner.spawn(Spawn("api", serial, 1, serial, serial), [listener])
         assert not molds.turn(0), "nothing wakes the supervisor while the mold does nothing"
         os.write(write, b".")
         while not select.select([told], [], [], 0)[0]:
@@ -298,8 +298,8 @@ def test_a_request_whose_socket_is_closed_before_there_is_room_fails_alone(gate)
     pid = molds.prepare(1)
     with socket.create_server(("127.0.0.1", 0)) as kept, socket.create_server(("127.0.0.1", 0)) as closed:
         for serial in range(MANY):
-            molds.spawner.spawn(Spawn("api", serial, 1, serial), [kept])
-        molds.spawner.spawn(Spawn("api", MANY, 1, MANY), [closed])
+            molds.spawner.spawn(Spawn("api", serial, 1, serial, serial), [kept])
+        molds.spawner.spawn(Spawn("api", MANY, 1, MANY, MANY), [closed])
         closed.close()
         os.write(write, b".")
         while not molds.failed:
@@ -315,7 +315,7 @@ def test_what_waits_for_a_mold_goes_with_it(gate):
     molds = Molds(lambda *_: len(os.read(read, 1)))
     pid = molds.prepare(1)
     for serial in range(MANY):
-        molds.spawner.spawn(Spawn("api", serial, 1, serial), [])
+        molds.spawner.spawn(Spawn("api", serial, 1, serial, serial), [])
     os.write(write, b".")
     assert end_of(pid) == 1
     molds.turn()
