@@ -57,6 +57,11 @@ bench: .venv-bench/.complete ## measure the launcher beside its peers
 	@echo "bench: the launcher beside its peers, interleaved"
 	@.venv-bench/bin/python -m bench $(ARGS)
 
+bench-init: .venv-bench/.complete ## measure launcher exec beside tini, dumb-init and catatonit
+	@echo "bench-init: launcher exec, tini, dumb-init, catatonit and a bare Python, interleaved"
+	@tools/need cc=gcc tini=tini dumb-init=dumb-init catatonit=catatonit
+	@.venv-bench/bin/python -m bench.init $(ARGS)
+
 lock: $(stamp) ## write requirements/*.txt anew from requirements/*.in; ARGS=--upgrade for newer versions
 	@echo "lock: resolving requirements/*.in"
 	@tools/lock $(ARGS)
@@ -75,4 +80,4 @@ $(stamp): requirements/dev.txt pyproject.toml tools/venv bin/start.c
 	@tools/venv $(PYTHON) bench
 	@touch $@
 
-.PHONY: help run test conformance integration check engine base-image image bench lock clean
+.PHONY: help run test conformance integration check engine base-image image bench bench-init lock clean

@@ -55,9 +55,9 @@ def _members(text: str) -> set[int]:
     return {signum for signum in signals.ALL if bits >> (signum - 1) & 1} if bits else set()
 
 
-def start(command: list[bytes], options: "Options", inherited: Inherited) -> int:
-    """Fork and execute; return the PID.  Raises OSError if there is no fork to be had."""
-    if options.pdeathsig:
+def start(command: list[bytes], options: "Options | None", inherited: Inherited) -> int:
+    """Fork and execute; return the PID.  No options are the defaults.  Raises OSError if there is no fork to be had."""
+    if options and options.pdeathsig:
         _tie_to_parent(options.pdeathsig, posix.getppid())
     pid = posix.fork()
     if pid == 0:
@@ -66,17 +66,17 @@ def start(command: list[bytes], options: "Options", inherited: Inherited) -> int
     return pid
 
 
-def _become(command: list[bytes], options: "Options", inherited: Inherited) -> "NoReturn":
+def _become(command: list[bytes], options: "Options | None", inherited: Inherited) -> "NoReturn":
     code = EXIT_NOT_EXECUTABLE
     try:
         _lead_group(0)
         if inherited.foreground:
             terminal.set_foreground(posix.getpid())
         environment.for_child()
-        if options.pdeathsig:
+        if options and options.pdeathsig:
             _tie_to_parent(options.pdeathsig, inherited.pid)
         _give_signals_back(inherited)
-        code = _execute(command, shell_fallback=options.shell_fallback)
+        code = _execute(command, shell_fallback=bool(options and options.shell_fallback))
     except BaseException:  # noqa: BLE001 - the border: nothing may unwind into the parent's stack
         sys.excepthook(*sys.exc_info())
     finally:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from launcher.init import grammar
@@ -111,3 +115,16 @@ def test_dumb_init_signals_the_group_and_rewrites_stops():
 def test_dumb_init_can_leave_the_group_alone(line, environ):
     options = parse(line, "dumb-init", **environ).options
     assert (options.group, options.rewrite) == (False, {})
+
+
+def test_help_that_cannot_be_written_is_one_line():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "launcher", "exec", "--help"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 125
+    assert done.stderr == "launcher: error: exec: cannot write to stdout: no space left on device\n"

@@ -12,13 +12,13 @@ HOME = Path(launcher.__file__).parents[1]
 # What a bare `python -I -S` has loaded already, and what every one of these costs nothing but a table entry.
 BUILT_IN = {"_signal", "posix", "sys", "gc", "time"}
 # What is for options, for messages, and for what comes after the command has started.
-LATER = {f"launcher.init.{name}" for name in ("grammar", "dialects", "report", "loop")}
+LATER = {f"launcher.init.{name}" for name in ("options", "grammar", "dialects", "report", "loop")}
 
 
 def loaded_before_fork() -> set[str]:
     code = (
         "import sys; before = set(sys.modules); sys.path.insert(0, sys.argv[1])\n"
-        "import launcher.__main__, launcher.cli.exec\n"
+        "import launcher.__main__, launcher.init.command\n"
         "print(*sorted(set(sys.modules) - before))"
     )
     return set(subprocess.check_output([sys.executable, "-IS", "-c", code, str(HOME)], text=True).split())

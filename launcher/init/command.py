@@ -1,15 +1,14 @@
 """`launcher exec [OPTIONS] -- CMD [ARG...]`: an init for any one command.
 
 Guarantees: until the command runs, only what it takes to start it is imported, for start-up time is
-what an init in Python has to be ashamed of.  The rest is imported while the command executes, and before
-our working directory changes.
+what an init in Python has to be ashamed of; so this is not in `launcher.cli`, which would be one package more.
+The rest is imported while the command executes, and before our working directory changes.
 """
 
 import _signal
 import posix
 
 from launcher.init import child, environment
-from launcher.init.options import Options
 from launcher.supervisor import signals
 
 TYPE_CHECKING = False
@@ -17,9 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import NoReturn
 
+    from launcher.init.options import Options
+
 EXIT_USAGE = 125
 EXIT_CANNOT_FORK = 126
-STDERR = 2
+STDOUT, STDERR = 1, 2
 SIGNALLED = 128  # a command killed by signal n has the exit code 128 + n, as in a shell
 # Seconds until the command executes, when all goes well.  As long as it shares our memory, each page that one of us
 # writes to is copied: whatever we did meanwhile would slow it down.  Its end ends the wait.
@@ -43,7 +44,7 @@ def main(arguments: "Sequence[str]", mask: "Iterable[int]", dialect: str = "exec
     inherited = child.Inherited(mask, _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL))
     words = environment.arguments(len(arguments))
     if dialect == "exec" and words[:1] == [b"--"] and len(words) > 1 and not any(map(_is_ours, posix.environ)):
-        return _run(words[1:], Options(), inherited)
+        return _run(words[1:], None, inherited)
     return _parse_and_run(words, dialect, inherited)
 
 
@@ -61,12 +62,22 @@ def _parse_and_run(words: list[bytes], dialect: str, inherited: child.Inherited)
         return EXIT_USAGE
     if parsed.text:
         signals.restore(inherited.mask)
-        print(parsed.text, flush=True)
-        return 0
+        return _print(parsed.text)
     return _run(parsed.command, parsed.options, inherited)
 
 
-def _run(command: list[bytes], options: Options, inherited: child.Inherited) -> int:
+def _print(text: str) -> int:
+    from launcher.init import report
+
+    try:
+        posix.write(STDOUT, f"{text}\n".encode())
+    except OSError as failure:
+        report.fail(f"cannot write to stdout: {posix.strerror(failure.errno or 0).lower()}")
+        return EXIT_USAGE
+    return 0
+
+
+def _run(command: list[bytes], options: "Options | None", inherited: child.Inherited) -> int:
     if posix.getpid() != 1:
         from launcher.supervisor import reaper
 
@@ -81,13 +92,15 @@ def _run(command: list[bytes], options: Options, inherited: child.Inherited) -> 
     return _wait(pid, command[0], options)
 
 
-def _wait(pid: int, name: bytes, options: Options) -> int:
+def _wait(pid: int, name: bytes, options: "Options | None") -> int:
     _signal.sigtimedwait({_signal.SIGCHLD}, STILL)
     from launcher.init import report
     from launcher.init.loop import Loop
+    from launcher.init.options import Options
     from launcher.supervisor import reaper
     from launcher.supervisor.cgroup import OomKills
 
+    options = options or Options()
     oom_kills = OomKills()
     _let_go()
     loop = Loop(pid, options)
