@@ -25,10 +25,16 @@ usage: launcher COMMAND [ARGUMENT...]
   run          supervise services: launcher run [OPTIONS] [MODULE:ATTR[=WORKERS]...]
   exec         run one command under an init: launcher exec [OPTIONS] -- CMD [ARG...]
   check        check configuration and application, print them and the grace period they need
-  healthcheck  ask the supervisor of this container whether it is ready (or --live)
+  status       show how the supervisor of this container is, and its services and workers (or --json)
+  top          the same, live
+  scale        let a service have so many workers: launcher scale SERVICE N
+  reload       take up configuration and code anew (--wait for the outcome)
+  stop         end everything gracefully
+  healthcheck  ask the supervisor whether it is ready (or --live)
   --version    print the version
 
 `launcher COMMAND --help` says more."""
+COMMANDS = "use run, exec, check, status, top, scale, reload, stop, healthcheck or --version"
 # Under these names the program is that init; docker-init is what Docker calls its tini.
 DIALECTS = {"tini": "tini", "tini-static": "tini", "docker-init": "tini", "dumb-init": "dumb-init"}
 APPLICATION_COMMANDS = ("run", "check")
@@ -83,14 +89,11 @@ def main(mask: "Iterable[int]" = MASK) -> int:
 
 def _other(command: str, arguments: list[str]) -> int:
     match command:
-        case "check":
-            from launcher.cli import check
+        case "check" | "healthcheck" | "status" | "top" | "scale" | "reload" | "stop":
+            from importlib import import_module
 
-            return check.main(arguments)
-        case "healthcheck":
-            from launcher.cli import healthcheck
-
-            return healthcheck.main(arguments)
+            code: int = import_module(f"launcher.cli.{command}").main(arguments)
+            return code
         case "--version":
             from launcher import __version__
 
@@ -99,7 +102,7 @@ def _other(command: str, arguments: list[str]) -> int:
         case "--help" | "-h" | "help":
             print(USAGE)
             return 0
-    print(f"launcher: error: no command {command!r}; use run, exec, check, healthcheck or --version", file=sys.stderr)
+    print(f"launcher: error: no command {command!r}; {COMMANDS}", file=sys.stderr)
     return 2
 
 

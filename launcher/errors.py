@@ -26,3 +26,9 @@ class ConfigError(LauncherError):
     """The configuration or the application can't be loaded."""
 
     exit_code = EXIT_CONFIG
+
+
+class ControlError(LauncherError):
+    """The supervisor could not be asked, or does not do what it was asked for."""
+
+    exit_code = 1

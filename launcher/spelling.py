@@ -26,6 +26,12 @@ def shown(value: object) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
+def brief(text: str) -> str:
+    """Return the first line of a message, and how many more there are."""
+    first, *more = text.splitlines() or [""]
+    return f"{line(first)} (and {len(more)} more, see the log)" if more else line(first)
+
+
 def plain(value: object) -> str:
     """Return an option's value as a config file would spell it, on one line."""
     match value:

@@ -12,12 +12,13 @@ from math import ceil, inf
 from typing import TYPE_CHECKING
 
 from launcher import config
+from launcher.cli.table import table
 from launcher.errors import LauncherError
 from launcher.spelling import plain
 from launcher.worker import application, backends
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from oslo_config import cfg
 
@@ -52,9 +53,9 @@ def grace_period(policy: Policy) -> float:
 
 def _report(conf: cfg.ConfigOpts, settings: Settings) -> Iterator[str]:
     options = config.provenance(conf).items()
-    yield from _table(("OPTION", "VALUE", "SOURCE"), ((name, plain(each.value), each.source) for name, each in options))
+    yield from table(("OPTION", "VALUE", "SOURCE"), ((name, plain(each.value), each.source) for name, each in options))
     yield ""
-    yield from _table(("SERVICE", "WORKERS", "LISTENS ON"), _services(settings))
+    yield from table(("SERVICE", "WORKERS", "LISTENS ON"), _services(settings))
     yield from settings.notes
     yield ""
     yield _grace(settings.policy)
@@ -74,10 +75,3 @@ def _grace(policy: Policy) -> str:
     if period == inf:
         return "A stop takes as long as the slowest request: graceful_shutdown_timeout = 0 sets no limit."
     return f"A stop may take {period} s: set stop_grace_period / terminationGracePeriodSeconds to at least {period} s."
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
-    lines = [head, *rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()

@@ -1,31 +1,33 @@
-"""The control socket: where `launcher healthcheck` asks PID 1 how things are.
+"""The control socket: where the commands of the CLI ask PID 1 how things are, and what to do.
 
 A Unix stream socket; a client sends one JSON object on a line and gets one back.  Guarantees: it is
-never a reason not to start, and no client disturbs PID 1: peers of another user are refused, a request
-is bounded, nothing waits for a slow client, and of too many the one that waits longest is dropped.
+never a reason not to start, and no client disturbs PID 1: peers of another user are refused, descriptors
+are bounded, nothing waits for a slow client (clients.py), and of too many the one that takes longest is dropped.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import struct
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from launcher.supervisor.clients import Client
 from launcher.supervisor.places import FILE_NAME, abstract_name, folders
 from launcher.supervisor.sockets import remove, remove_stale
 from launcher.supervisor.unpatched import unpatched
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    Answer = Callable[[dict[str, Any]], dict[str, Any]]
+    from launcher.supervisor.clients import Answer
+    from launcher.supervisor.timers import Timer
+    from launcher.supervisor.watching import Watcher
 
-REQUEST_MAX = 4096  # bytes
-CLIENTS_MAX = 32
+CLIENTS_MAX = 32  # at a time; beside them are those that wait for a reload (reloads.py)
+BACKLOG = 128  # connections that were not accepted yet
+RESPITE = 1.0  # seconds without new clients when descriptors or memory have run out
 PATH_MAX = 107  # bytes; unix(7)
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid; unix(7)
 
@@ -33,16 +35,15 @@ _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid; unix(7)
 class ControlSocket:
     """Answers clients from the supervisor's loop.
 
-    Parameters: `answer`, from request to reply; `watch` and `unwatch`, to hear of descriptors.
+    Parameters: `answer`, from request and client to reply; `loop`, to hear of descriptors.
     """
 
-    def __init__(
-        self, answer: Answer, watch: Callable[[int, Callable[[], None]], None], unwatch: Callable[[int], None]
-    ) -> None:
-        self._answer, self._watch, self._unwatch = answer, watch, unwatch
+    def __init__(self, answer: Answer, loop: Watcher) -> None:
+        self._answer, self._loop = answer, loop
         self._listener: socket.socket | None = None
         self._path = ""
-        self._clients: dict[int, tuple[socket.socket, bytearray]] = {}
+        self._pause: Timer | None = None
+        self._clients: dict[int, Client] = {}  # by descriptor, in the order of their coming
 
     def open(self, runtime_dir: str) -> str | None:
         """Listen in the first place that will have us; return where, or None when none would."""
@@ -50,17 +51,20 @@ class ControlSocket:
             listener = _listen(address)
             if listener is not None:
                 self._listener, self._path = listener, address
-                self._watch(listener.fileno(), partial(self._accept, listener))
+                self._resume(listener)
                 return address.replace("\0", "@")
         return None
 
     def close(self) -> None:
         """Stop listening and remove the file."""
-        for fd in list(self._clients):
-            self._drop(fd)
+        for client in list(self._clients.values()):
+            client.drop()
         if self._listener is None:
             return
-        self._unwatch(self._listener.fileno())
+        if self._pause is None:
+            self._loop.unwatch(self._listener.fileno())
+        else:
+            self._pause.cancel()
         self._listener.close()
         self._listener = None
         if not self._path.startswith("\0"):
@@ -68,56 +72,39 @@ class ControlSocket:
 
     def close_in_child(self) -> None:
         """Close the descriptors that a fork has copied."""
-        for client, _ in self._clients.values():
-            client.close()
+        for client in self._clients.values():
+            client.close_in_child()
         if self._listener is not None:
             self._listener.close()
 
     def _accept(self, listener: socket.socket) -> None:
         try:
-            client, _ = listener.accept()
-        except OSError:  # it went away, or we are out of descriptors: it will be told by its end
+            connection, _ = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):  # it went away
             return
-        client.setblocking(False)
-        if not _is_ours(client):
-            client.close()
+        except OSError:  # out of descriptors or memory: it stays in the queue, and would wake us for ever
+            self._loop.unwatch(listener.fileno())
+            self._pause = self._loop.timers.after(RESPITE, lambda: self._resume(listener))
             return
-        if len(self._clients) >= CLIENTS_MAX:
-            self._drop(next(iter(self._clients)))
-        fd = client.fileno()
-        self._clients[fd] = client, bytearray()
-        self._watch(fd, lambda: self._read(fd))
+        connection.setblocking(False)
+        if not _is_ours(connection):
+            connection.close()
+            return
+        self._make_room()
+        client = Client(connection, self._loop, self._answer, self._forget)
+        self._clients[client.fd] = client
 
-    def _read(self, fd: int) -> None:
-        client, request = self._clients[fd]
-        try:
-            data = client.recv(REQUEST_MAX)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        request += data
-        if data and b"\n" not in request and len(request) < REQUEST_MAX:
-            return
-        if data:
-            self._reply(client, bytes(request))
-        self._drop(fd)
+    def _resume(self, listener: socket.socket) -> None:
+        self._pause = None
+        self._loop.watch(listener.fileno(), lambda: self._accept(listener))
 
-    def _reply(self, client: socket.socket, request: bytes) -> None:
-        try:
-            parsed = json.loads(request.partition(b"\n")[0])
-            reply = self._answer(parsed) if isinstance(parsed, dict) else {"error": "not an object"}
-        except (ValueError, RecursionError):
-            reply = {"error": "not JSON"}
-        try:
-            client.send(json.dumps(reply).encode() + b"\n")
-        except OSError:  # it did not wait for the answer
-            pass
+    def _make_room(self) -> None:
+        busy = [client for client in self._clients.values() if not client.waits]
+        if len(busy) >= CLIENTS_MAX:
+            busy[0].drop()
 
-    def _drop(self, fd: int) -> None:
-        client, _ = self._clients.pop(fd)
-        self._unwatch(fd)
-        client.close()
+    def _forget(self, client: Client) -> None:
+        self._clients.pop(client.fd, None)
 
 
 def _addresses(runtime_dir: str) -> Iterator[str]:
@@ -126,7 +113,7 @@ def _addresses(runtime_dir: str) -> Iterator[str]:
         path = os.path.join(folder, FILE_NAME)
         if _private(folder) and len(os.fsencode(path)) <= PATH_MAX:
             yield path
-    yield abstract_name()
+    yield abstract_name(runtime_dir)
 
 
 def _private(folder: str) -> bool:
@@ -157,7 +144,7 @@ def _listen(address: str) -> socket.socket | None:
             listener.bind(address)
         finally:
             os.umask(mask)
-        listener.listen(CLIENTS_MAX)
+        listener.listen(BACKLOG)
     except OSError:
         listener.close()
         return None

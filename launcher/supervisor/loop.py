@@ -22,11 +22,14 @@ from launcher.supervisor.log import Log
 from launcher.supervisor.notices import Born, ForkFailed, NoticePipe, Ready
 from launcher.supervisor.orders import Orders
 from launcher.supervisor.reaper import reap
+from launcher.supervisor.reloads import Reloads
 from launcher.supervisor.requests import Requests
 from launcher.supervisor.spawn import Ties
-from launcher.supervisor.state import CloseListeners, Finish, Kill, Prepare, RunPreStop, Spawn, Tell
+from launcher.supervisor.state import CloseListeners, Finish, Kill, Prepare, Reloaded, RunPreStop, Spawn, Tell
+from launcher.supervisor.status import Status
 from launcher.supervisor.timers import Timers
 from launcher.supervisor.unpatched import unpatched
+from launcher.supervisor.watching import EPOLLIN
 from launcher.supervisor.wording import describe, title
 
 if TYPE_CHECKING:
@@ -36,8 +39,6 @@ if TYPE_CHECKING:
     from launcher.supervisor.settings import Settings
     from launcher.supervisor.spawn import Loaded, Spawner
     from launcher.supervisor.state import Action
-
-EPOLLIN = 1
 
 
 class Loop:
@@ -60,13 +61,16 @@ class Loop:
             forget=self._forget,
         )
         self.listeners = self.generations.listeners
-        self._orders = Orders(self.core, self.log, self.generations)
+        self._reloads = Reloads()
+        status = Status(self.core, self._reloads)
+        self._orders = Orders(self.core, self.log, self.generations, status)
+        requests = Requests(self.core, self._orders, self._reloads, status)
         self._watched: dict[int, Callable[[], None]] = {}
         self._epoll = unpatched("select").epoll()
         self._notices = NoticePipe()
         self._lifeline = os.pipe2(os.O_CLOEXEC)
         self._inbox = signals.SignalInbox(signals.HANDLED)
-        self._control = ControlSocket(Requests(self.core).answer, self.watch, self.unwatch)
+        self._control = ControlSocket(requests.answer, self)
         self._control_opened = False
         self._finish: Finish | None = None
         # Their contents are read in every turn, whatever woke it.
@@ -76,7 +80,10 @@ class Loop:
     # For spawners
 
     def watch(self, fd: int, call: Callable[[], None], events: int = EPOLLIN) -> None:
-        """Call when `fd` is ready for one of these events (epoll_ctl(2)); of two calls the later counts."""
+        """Call when one of these events (epoll_ctl(2)) happens to `fd`, or its other end hangs up.
+
+        Of two calls the later counts.
+        """
         (self._epoll.modify if fd in self._watched else self._epoll.register)(fd, events)
         self._watched[fd] = call
 
@@ -205,6 +212,10 @@ class Loop:
                 self.listeners.close()
             case Tell(level, text):
                 self.log.lines(level, text.splitlines())
+            case Reloaded(generation, error):
+                self._reloads.ended(generation, error)
+                if not error:
+                    self.log.say("info", f"generation {generation} is in force and ready")
             case Finish():
                 self._end(action)
 

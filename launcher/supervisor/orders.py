@@ -1,4 +1,4 @@
-"""What signals ask the supervisor for (design.md, Signals)."""
+"""What the supervisor is told to do: by signals (design.md, Signals), and by requests that mean the same."""
 
 from __future__ import annotations
 
@@ -7,53 +7,65 @@ from signal import Signals
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from launcher.supervisor import status
-
 if TYPE_CHECKING:
     from launcher.supervisor.core import Core
     from launcher.supervisor.generations import Generations
     from launcher.supervisor.log import Log
+    from launcher.supervisor.status import Status
 
 
 class Orders:
-    """Obeys signals."""
+    """Obeys."""
 
-    def __init__(self, core: Core, log: Log, generations: Generations) -> None:
-        self._core, self._log, self._generations = core, log, generations
+    def __init__(self, core: Core, log: Log, generations: Generations, status: Status) -> None:
+        self._core, self._log, self._generations, self._status = core, log, generations, status
 
     def obey(self, signum: int) -> None:
         """Do what a signal asks for."""
-        now = monotonic()
         match signum:
             case Signals.SIGCHLD:
                 pass
             case Signals.SIGTERM:
-                self._core.stop(now)
+                self.stop()
             case Signals.SIGINT if not self._core.stopping:
-                self._core.stop(now)
+                self.stop()
             case Signals.SIGINT | Signals.SIGQUIT:
-                self._core.stop_at_once(now)
-            case Signals.SIGHUP if not self._generations.current.reset_on_hup:
-                self._log.say("info", "reload asked for")
-                self._core.reload()
+                self._core.stop_at_once(monotonic())
+            case Signals.SIGHUP:
+                self.reload()
             case Signals.SIGTTIN:
-                self._scale(+1)
+                self._resize_first(+1)
             case Signals.SIGTTOU:
-                self._scale(-1)
+                self._resize_first(-1)
             case Signals.SIGUSR2:
-                self._log.lines("info", status.report(self._core, now))
+                self._log.lines("info", self._status.report())
                 self._forward(signum)
             case _:
                 self._forward(signum)
 
-    def _scale(self, by: int) -> None:
+    def stop(self) -> None:
+        """End everything gracefully."""
+        self._core.stop(monotonic())
+
+    def reload(self) -> int | None:
+        """Take up configuration and code anew; return the generation, or None where the workers only reset."""
+        if self._generations.current.reset_on_hup:
+            self._forward(Signals.SIGHUP)
+            return None
+        self._log.say("info", "reload asked for")
+        return self._core.reload()
+
+    def scale(self, name: str, target: int) -> None:
+        """Let a service have so many workers.  Raises KeyError and ValueError."""
+        self._core.scale(name, target)
+        self._log.say("info", f"{name}: {target} workers asked for")
+
+    def _resize_first(self, by: int) -> None:
         for service in self._core.services.values():
-            if not service.version.workers:  # dropped by a reload
-                continue
-            target = max(service.target + by, 1)
-            self._core.scale(service.name, target)
-            self._log.say("info", f"{service.name}: {target} workers asked for")
-            return
+            if service.version.workers:  # else dropped by a reload
+                least = min(service.target, 1)  # of none, one less is none
+                self.scale(service.name, max(service.target + by, least))
+                return
 
     def _forward(self, signum: int) -> None:
         for child in self._core.children.values():

@@ -21,6 +21,7 @@ from launcher.supervisor import signals
 from launcher.supervisor.outbox import Outbox
 from launcher.supervisor.settings import Settings
 from launcher.supervisor.unpatched import unpatched
+from launcher.supervisor.watching import EPOLLIN, EPOLLOUT
 
 if TYPE_CHECKING:
     import socket
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     Listeners = Sequence[socket.socket]
 
-EPOLLIN, EPOLLOUT = 1, 4
 MESSAGE_MAX = 131072  # bytes; settings of a few hundred services
 
 

@@ -119,6 +119,11 @@ class Child:
     retire_at: float = inf  # when it is too old
     retiring: str = ""  # why it is to be replaced although it serves
     hung: str = ""  # why it is known to serve nobody
+    born: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """It was forked just now."""
+        self.born = self.since
 
     def enter(self, stage: Stage, now: float, patience: float) -> None:
         """Move on, for at most `patience` seconds."""

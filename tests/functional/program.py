@@ -183,12 +183,12 @@ class Program:
 
     # What the supervisor says
 
-    def ask(self, command: str) -> dict[str, Any]:
+    def ask(self, command: str, **more: object) -> dict[str, Any]:
         """Ask at the control socket; nothing if nobody answers there."""
         with socket.socket(socket.AF_UNIX) as client, suppress(OSError, ValueError):
             client.settimeout(5)
             client.connect(str(self.folder / "launcher.sock"))
-            client.sendall(json.dumps({"command": command}).encode() + b"\n")
+            client.sendall(json.dumps({"command": command, **more}).encode() + b"\n")
             return json.loads(client.makefile().readline())
         return {}
 

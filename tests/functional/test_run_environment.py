@@ -180,6 +180,19 @@ def test_a_runtime_directory_that_is_not_there_is_no_reason_not_to_start(program
     check_it_works(program)
 
 
+def test_pid_1_is_found_wherever_it_listens_unless_somebody_says_where_to_look(program: Program) -> None:
+    run, elsewhere = program.folder / "run", program.folder / "elsewhere"
+    for folder in (run, elsewhere):
+        folder.mkdir()
+    program.write_app(SERVICE)
+    program.configure(services="app:Service", listen=None, runtime_dir=run)
+    program.start()
+    health = (*LAUNCHER, "healthcheck")
+    program.wait_for(lambda: inside(program, *health) == 0, "readiness")
+    assert inside(program, *health, "--runtime-dir", str(elsewhere)) == 1
+    assert inside(program, *health, OS_LAUNCHER__RUNTIME_DIR=str(elsewhere)) == 1
+
+
 @both_ways
 def test_a_socket_file_of_a_killed_supervisor_is_no_obstacle(program: Program) -> None:
     listen = f"unix:{program.folder}/web"

@@ -14,6 +14,7 @@ from tests.functional.program import launcher
 if TYPE_CHECKING:
     from tests.functional.program import Program
 
+COMMANDS = ("run", "check", "status", "top", "scale", "reload", "stop", "healthcheck")
 SLOW = (
     SERVICE
     + """
@@ -87,7 +88,7 @@ def test_alone_it_says_how_it_is_used(program: Program) -> None:
     assert ended.stdout == ""
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("run", "--help"), ("check", "--help"), ("healthcheck", "--help")])
+@pytest.mark.parametrize("arguments", [("--help",), *((name, "--help") for name in COMMANDS)])
 def test_help(program: Program, arguments: tuple[str, ...]) -> None:
     ended = launcher(program, *arguments)
     assert ended.returncode == 0

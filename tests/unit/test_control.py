@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import select
 import socket
 import stat
 import tempfile
-import time
+from contextlib import ExitStack
+from math import inf
 from pathlib import Path
 
 import pytest
 
-from launcher.supervisor.control import CLIENTS_MAX, REQUEST_MAX, ControlSocket
+from launcher.supervisor.clients import PATIENCE, REQUEST_MAX
+from launcher.supervisor.control import CLIENTS_MAX, RESPITE, ControlSocket
+from launcher.supervisor.places import abstract_name
+from launcher.supervisor.timers import Timers
+from launcher.supervisor.watching import EPOLLIN
 
-PATIENCE = 10  # seconds
+DEADLINE = 10  # seconds
 NOBODY = 65534
 
 
@@ -24,21 +30,30 @@ class Loop:
 
     def __init__(self):
         self.watched = {}
+        self.now = 1000.0
+        self.timers = Timers(lambda: self.now)
+        self._epoll = select.epoll()
 
-    def watch(self, fd, call):
-        assert fd not in self.watched
+    def watch(self, fd, call, events=EPOLLIN):
+        (self._epoll.modify if fd in self.watched else self._epoll.register)(fd, events)
         self.watched[fd] = call
 
     def unwatch(self, fd):
         del self.watched[fd]
+        self._epoll.unregister(fd)
 
     def turn(self, timeout=0.0):
         """Call what is ready, until nothing is."""
-        while ready := select.select([*self.watched], [], [], timeout)[0]:
-            for fd in ready:
+        while ready := self._epoll.poll(timeout):
+            for fd, _ in ready:
                 if fd in self.watched:
                     self.watched[fd]()
             timeout = 0
+
+    def wait(self, seconds):
+        """Let time go by."""
+        self.now += seconds
+        self.timers.expire(self.now)
 
 
 @pytest.fixture
@@ -48,7 +63,7 @@ def loop():
 
 @pytest.fixture
 def control(loop):
-    control = ControlSocket(lambda request: {"echo": request}, loop.watch, loop.unwatch)
+    control = ControlSocket(lambda request, _client: {"echo": request}, loop)
     yield control
     control.close()
 
@@ -64,7 +79,7 @@ def connect(address):
 
     def connect():
         clients.append(socket.socket(socket.AF_UNIX))
-        clients[-1].settimeout(PATIENCE)
+        clients[-1].settimeout(DEADLINE)
         clients[-1].connect(address)
         return clients[-1]
 
@@ -162,6 +177,152 @@ def test_of_too_many_clients_the_one_that_waits_longest_is_dropped(loop, connect
     assert len(loop.watched) == CLIENTS_MAX
 
 
+def test_a_client_that_does_not_ask_is_dropped_in_time(loop, connect):
+    silent, slow = connect(), connect()
+    assert ask(loop, slow, b'{"comm') is None
+    loop.wait(PATIENCE - 0.1)
+    assert reply(loop, silent) is None
+    loop.wait(0.1)
+    assert [reply(loop, client) for client in (silent, slow)] == ["", ""]
+    assert len(loop.watched) == 1, "only the listener is left"
+
+
+def test_no_timer_is_set_when_nobody_is_there(loop, connect):
+    client = connect()
+    loop.turn()
+    assert loop.timers.deadline() < inf
+    assert ask(loop, client, b"{}\n")
+    assert loop.timers.deadline() == inf
+
+
+# Long replies, late replies
+
+
+@pytest.fixture
+def serve(loop, tmp_path):
+    """Answer in the way of the test; return a connected client."""
+    with ExitStack() as stack:
+
+        def serve(answer):
+            control = ControlSocket(answer, loop)
+            stack.callback(control.close)
+            client = stack.enter_context(socket.socket(socket.AF_UNIX))
+            client.settimeout(DEADLINE)
+            client.connect(control.open(str(tmp_path)))
+            return client
+
+        yield serve
+
+
+def test_a_reply_may_be_longer_than_what_the_kernel_takes_at_once(loop, serve):
+    words = ["word"] * 200_000
+    client = serve(lambda *_: {"words": words})
+    client.sendall(b"{}\n")
+    loop.turn()
+    told = b""
+    while not told.endswith(b"\n"):
+        told += client.recv(65536)
+        loop.turn()
+    assert json.loads(told) == {"words": words}
+    assert (len(loop.watched), loop.timers.deadline()) == (1, inf)
+
+
+def test_a_client_that_does_not_take_its_reply_is_dropped_in_time(loop, serve):
+    client = serve(lambda *_: {"words": ["word"] * 200_000})
+    client.sendall(b"{}\n")
+    loop.turn()
+    assert len(loop.watched) == 2
+    loop.wait(PATIENCE)
+    assert len(loop.watched) == 1
+
+
+def test_a_client_that_leaves_in_the_middle_of_its_reply_disturbs_nobody(loop, serve):
+    client = serve(lambda *_: {"words": ["word"] * 200_000})
+    client.sendall(b"{}\n")
+    loop.turn()
+    client.close()
+    loop.turn()
+    assert (len(loop.watched), loop.timers.deadline()) == (1, inf)
+
+
+@pytest.fixture
+def waiting(loop, serve):
+    """A client that waits, on both sides."""
+    seen = []
+    client = serve(lambda _, client: seen.append(client))
+    client.sendall(b"{}\n")
+    loop.turn()
+    return client, seen[0]
+
+
+def test_one_that_waits_is_answered_when_the_time_has_come(loop, waiting):
+    client, ours = waiting
+    loop.wait(100 * PATIENCE)
+    assert (reply(loop, client), ours.waits, loop.timers.deadline()) == (None, True, inf)
+    ours.reply({"at": "last"})
+    assert json.loads(reply(loop, client)) == {"at": "last"}
+    assert (ours.is_gone, ours.waits, len(loop.watched)) == (True, False, 1)
+
+
+def test_one_that_waits_and_says_more_does_not_wake_us(loop, waiting):
+    client, ours = waiting
+    client.sendall(b"x" * 1000)
+    client.shutdown(socket.SHUT_WR)
+    loop.turn()
+    ours.reply({"at": "last"})
+    assert client.recv(100) == b'{"at": "last"}\n'
+
+
+def test_one_that_waits_no_longer_is_forgotten(loop, waiting):
+    client, ours = waiting
+    client.close()
+    loop.turn()
+    assert (ours.is_gone, len(loop.watched)) == (True, 1)
+    ours.reply({"too": "late"})
+
+
+def test_whoever_waits_is_not_the_one_to_be_dropped(loop, waiting, tmp_path):
+    client, ours = waiting
+    others = [socket.socket(socket.AF_UNIX) for _ in range(2 * CLIENTS_MAX)]
+    for other in others:
+        other.connect(str(tmp_path / "launcher.sock"))
+        loop.turn()
+    assert len(loop.watched) == CLIENTS_MAX + 2
+    ours.reply({"at": "last"})
+    assert reply(loop, client)
+    for other in others:
+        other.close()
+
+
+@pytest.fixture
+def no_descriptors():
+    """Let nobody open anything."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    yield lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_out_of_descriptors_it_takes_a_rest(loop, connect, request):
+    client = connect()
+    client.sendall(b"{}\n")
+    give_back = request.getfixturevalue("no_descriptors")
+    loop.turn()
+    assert loop.watched == {}, "else it would be woken for ever"
+    give_back()
+    loop.wait(RESPITE)
+    assert reply(loop, client)
+
+
+def test_it_can_be_closed_while_it_takes_a_rest(control, loop, connect, request):
+    connect()
+    give_back = request.getfixturevalue("no_descriptors")
+    loop.turn()
+    give_back()
+    control.close()
+    assert (loop.watched, loop.timers.deadline()) == ({}, inf)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_another_user_is_refused(loop, address, tmp_path):
     for path in (address, tmp_path, *tmp_path.parents):  # as if the file were nobody's barrier
@@ -170,7 +331,7 @@ def test_another_user_is_refused(loop, address, tmp_path):
     pid = os.fork()
     if pid == 0:
         os._exit(_ask_as_nobody(address))
-    loop.turn(PATIENCE)
+    loop.turn(DEADLINE)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
@@ -178,7 +339,7 @@ def _ask_as_nobody(address):
     os.setgid(NOBODY)
     os.setuid(NOBODY)
     with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(PATIENCE)
+        client.settimeout(DEADLINE)
         try:
             client.connect(address)
             client.sendall(b"{}\n")
@@ -220,17 +381,14 @@ def test_a_stale_file_is_replaced(control, loop, tmp_path):
 
 
 def open_elsewhere(control, folder):
-    """Open where the folder will not do; other tests use the same abstract name for a moment."""
-    deadline = time.monotonic() + PATIENCE
-    while (address := control.open(str(folder))) is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    """Open where the folder will not do."""
+    address = control.open(str(folder))
     assert address.startswith("@launcher-")
     return "\0" + address[1:]
 
 
 def test_a_file_that_is_in_use_is_not_stolen(loop, address, control, tmp_path):
-    other = ControlSocket(lambda _: {"other": True}, loop.watch, loop.unwatch)
+    other = ControlSocket(lambda *_: {"other": True}, loop)
     open_elsewhere(other, tmp_path)
     other.close()
     with socket.socket(socket.AF_UNIX) as client:
@@ -255,6 +413,16 @@ def test_without_a_folder_it_has_an_abstract_name(control, loop, tmp_path, folde
     control.close()
     with socket.socket(socket.AF_UNIX) as client, pytest.raises(ConnectionRefusedError):
         client.connect(address)
+
+
+def test_whoever_asked_for_another_folder_has_another_abstract_name(tmp_path, monkeypatch):
+    monkeypatch.delenv("LAUNCHER_RUNTIME_DIR", raising=False)
+    names = {abstract_name(folder) for folder in ("", str(tmp_path / "a"), str(tmp_path / ("x" * 200) / "b"))}
+    monkeypatch.setenv("LAUNCHER_RUNTIME_DIR", str(tmp_path / "a"))
+    assert abstract_name("") in names
+    assert len(names) == 3
+    for name in names:
+        assert len(name) <= 107
 
 
 @pytest.fixture

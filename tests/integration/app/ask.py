@@ -11,7 +11,7 @@ from launcher.supervisor.places import FILE_NAME, abstract_name, folders
 
 
 def ask(command: str) -> str:
-    for address in (*(f"{folder}/{FILE_NAME}" for folder in folders("")), abstract_name()):
+    for address in (*(f"{folder}/{FILE_NAME}" for folder in folders("")), abstract_name("")):
         with socket.socket(socket.AF_UNIX) as client:
             try:
                 client.connect(address)

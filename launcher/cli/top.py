@@ -1,0 +1,87 @@
+"""`launcher top`: the status of the supervisor of this container, live, until q or Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import termios
+import tty
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from launcher.cli import client, view
+from launcher.errors import ControlError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+USAGE = "usage: launcher top [--runtime-dir FOLDER]"
+INTERVAL = 1.0  # seconds
+STYLES = {"ready": "green", "starting": "yellow", "stopping": "yellow", "aborted": "red", "killed": "red"}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Show the status until told to end; return the exit code."""
+    return client.run(_top, argv, USAGE)
+
+
+def _top(words: list[str], runtime_dir: str) -> int:
+    if words:
+        raise UsageError(f"cannot make sense of {' '.join(words)}; {USAGE}")
+    console = Console(highlight=False)
+    if not (sys.stdin.isatty() and console.is_terminal) or console.is_dumb_terminal:
+        raise ControlError("needs a terminal; use `launcher status`")
+    status = _ask(runtime_dir)
+    with _keys() as pressed, Live(_screen(status), console=console, screen=True, auto_refresh=False) as live:
+        while not pressed():
+            live.update(_screen(_ask(runtime_dir)), refresh=True)
+    return 0
+
+
+def _ask(runtime_dir: str) -> dict[str, Any]:
+    return client.told({"command": "status"}, runtime_dir)
+
+
+@contextmanager
+def _keys() -> Iterator[Any]:
+    """Read single keys from the terminal; yield what tells, at the end of the interval or at once, whether to end."""
+    fd = sys.stdin.fileno()
+    before = termios.tcgetattr(fd)
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, _end)  # so that the terminal is put back
+    signal.signal(signal.SIGINT, _end)
+    tty.setcbreak(fd)
+    try:
+        yield lambda: bool(select.select([fd], [], [], INTERVAL)[0]) and os.read(fd, 1) in {b"q", b"Q", b""}
+    finally:
+        termios.tcsetattr(fd, termios.TCSADRAIN, before)
+
+
+def _end(signum: int, _frame: object) -> None:
+    sys.exit(0 if signum == signal.SIGINT else 128 + signum)
+
+
+def _screen(status: dict[str, Any]) -> Group:
+    title, *more = view.headlines(status)
+    return Group(
+        Text(title, style="bold", no_wrap=True),
+        *(Text(each, style="red") for each in more),
+        Text(),
+        _table(view.SERVICES, view.services(status)),
+        Text(),
+        _table(view.WORKERS, view.workers(status)),
+    )
+
+
+def _table(columns: tuple[view.Column, ...], records: list[view.Record]) -> Table:
+    table = Table(*view.head(columns), box=None, padding=(0, 2, 0, 0), header_style="bold reverse")
+    for cells in view.rows(columns, records):
+        table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in cells))
+    return table
