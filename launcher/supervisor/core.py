@@ -97,7 +97,7 @@ class Core:
             workers.get_ready(self.state, child, now)
 
     def hung(self, pid: int, why: str, now: float) -> None:
-        """A worker that said it was ready serves nobody: it is asked for its stacks, killed and replaced, a failure."""
+        """A worker serves nobody and will not: it is asked for its stacks, killed and replaced, a failure."""
         if (child := self.children.get(pid)) is not None:
             workers.hang(self.state, child, why, now)
 
@@ -173,20 +173,15 @@ class Core:
     def next_action(self, now: float) -> Action | None:
         """Name the one thing to do now, or None.  The caller does it, tells, and asks again."""
         state = self.state
-        if state.news:
-            return state.news.popleft()
-        if state.pre_stop:
-            state.pre_stop = False
-            return RunPreStop()
-        if state.stopping and not state.terminating and now >= state.terminate_at:
-            state.terminating = True
-            state.mark_all()
-            return CloseListeners()
-        while (slot := state.agenda.first(now)) is not None:
+        if not state.news and (action := self._next_of_stop(now)) is not None:
+            return action
+        while not state.news and (slot := state.agenda.first(now)) is not None:
             if (action := decide(state, slot, now)) is not None:
                 return action
             self._forget_unused(slot)
             state.agenda.settle(next_look(state, slot, now))
+        if state.news:
+            return state.news.popleft()
         if state.terminating and not (state.finished or self.children or state.pending or preparing(state)):
             state.finished = True
             return Finish(*state.end)
@@ -196,6 +191,17 @@ class Core:
         """When to call `next_action` again if nothing happens before."""
         due = self.state.agenda.deadline()
         return due if self.state.terminating else min(due, self.state.terminate_at)
+
+    def _next_of_stop(self, now: float) -> Action | None:
+        state = self.state
+        if state.pre_stop:
+            state.pre_stop = False
+            return RunPreStop()
+        if state.stopping and not state.terminating and now >= state.terminate_at:
+            state.terminating = True
+            state.mark_all()
+            return CloseListeners()
+        return None
 
     def _forget_unused(self, slot: Slot) -> None:
         if slot.service is None and not (slot.pending or slot.children or in_use(self.state, slot.index)):

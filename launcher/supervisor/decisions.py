@@ -21,6 +21,7 @@ def decide(state: State, slot: Slot, now: float) -> Action | None:
     for child in slot.children:
         if next_event(state, child) <= now < child.deadline:
             come_of_age(state, child, now)
+    for child in slot.children:
         if child.deadline <= now:
             return escalate(state, child, now)
         if child.stage in LIVE and not wanted(state, child):

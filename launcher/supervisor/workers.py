@@ -9,7 +9,7 @@ from launcher.errors import EXIT_SOFTWARE
 from launcher.supervisor.ends import failed
 from launcher.supervisor.rollout import abandon, caught_up, falls_back, prove
 from launcher.supervisor.situation import lifetime
-from launcher.supervisor.state import NO_SEAT, Child, Spawn, Stage
+from launcher.supervisor.state import LIVE, NO_SEAT, Child, Spawn, Stage
 
 if TYPE_CHECKING:
     from launcher.supervisor.state import State
@@ -82,7 +82,7 @@ def retire(state: State, child: Child, why: str) -> None:
 
 
 def hang(state: State, child: Child, why: str, now: float) -> None:
-    """A worker that says it serves does not."""
-    if child.stage is Stage.READY and child.slot.service:
+    """A worker does not do what it is there for."""
+    if child.stage in LIVE and child.slot.service:
         child.hung, child.deadline = why, now
         state.mark(child.slot)

@@ -1,53 +1,28 @@
 """What the core does in named situations: histories, to be read beside the properties in tests/property.
 
-A history is a list of moments: a time, what happens then, and all that the core does about it.  Whatever
-it does at another time than the next moment's is an error, so the times are exact.
+core_story.py says how they are read.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from fnmatch import fnmatchcase
 from itertools import pairwise
 
 import pytest
 
-from launcher.supervisor.core import Core
-from launcher.supervisor.settings import Policy, ServiceSpec
-from launcher.supervisor.state import CloseListeners, Finish, Kill, Prepare, Reloaded, Spawn, Tell
-
-GRACE, ABORT, DRAIN, STARTUP = 3.0, 0.5, 1.0, 5.0
-POLICY = Policy(
-    graceful_shutdown_timeout=GRACE,
-    abort_timeout=ABORT,
-    startup_timeout=STARTUP,
-    backoff_min=0.5,
-    backoff_max=3.0,
-    crash_loop_threshold=4,
-    crash_loop_window=6.0,
+from launcher.supervisor.settings import Policy
+from tests.unit.core_story import (
+    ABORT,
+    API_AND_TICK,
+    DRAIN,
+    GRACE,
+    ONE_SERVES,
+    ONE_STARTS,
+    STARTUP,
+    TWO_SERVE,
+    Story,
+    play,
 )
 
-# Two workers that serve, with the PIDs 1 and 2.
-TWO_SERVE = [
-    (0, "begin", "prepare 1"),
-    (0, "load api=2", "spawn api.0 g1", "spawn api.1 g1"),
-    (0, "born 1"),
-    (0, "born 2"),
-    (0, "ready 1"),
-    (0, "ready 2"),
-]
-# One worker, with the PID 1, that does not begin yet.
-ONE_STARTS = [(0, "begin", "prepare 1"), (0, "load api=1", "spawn api.0 g1"), (0, "born 1")]
-ONE_SERVES = [*ONE_STARTS, (0, "ready 1")]
-
-API_AND_TICK = [
-    (0, "begin", "prepare 1"),
-    (0, "load api=1 tick=1", "spawn api.0 g1", "spawn tick.0 g1"),
-    (0, "born 1"),
-    (0, "born 2"),
-    (0, "ready 1"),
-    (0, "ready 2"),
-]
 HISTORIES = {
     "a fork that fails once nobody wants it is no failure": [
         (0, "begin", "prepare 1"),
@@ -243,6 +218,105 @@ HISTORIES = {
         ),
         (20, "exit 2 1", "spawn api.1 g1"),
     ],
+    "what was told to be in force is proven, even where nobody was to show it": [
+        *ONE_SERVES,
+        (10, "reload", "prepare 2"),
+        (10, "load api=1", "spawn api.0 g2"),
+        (10, "scale api 0", "reloaded 2 ", "TERM 1"),
+        (10, "born 2", "TERM 2"),
+        (11, "exit 1 0"),
+        (11, "exit 2 0"),
+        (20, "scale api 1", "spawn api.0 g2"),
+        (20, "born 3"),
+        (21, "exit 3 1", "spawn api.0 g2"),
+    ],
+    "a late worker of a reload is its failure before another one is tried": [
+        *TWO_SERVE,
+        (10, "reload", "prepare 2"),
+        (10, "load api=2", "spawn api.0 g2"),
+        (10, "born 3"),
+        (
+            10 + STARTUP,
+            "wait",
+            "ABRT 3",
+            "reloaded 2 api: worker 3 did not get ready in time",
+            "say error reload failed: *api stays at generation 1",
+        ),
+        (10 + STARTUP + ABORT, "wait", "KILL 3"),
+        (20, "exit 3 -9"),
+    ],
+    "a worker of a reload that hangs before it is ready is its failure too": [
+        *ONE_SERVES,
+        (10, "reload", "prepare 2"),
+        (10, "load api=1", "spawn api.0 g2"),
+        (10, "born 2"),
+        (12, "hung 2 why", "ABRT 2", "reloaded 2 api: worker 2 hangs: why", "say error reload failed: *"),
+    ],
+    "a failed reload leaves as many workers as were scaled to before": [
+        *ONE_SERVES,
+        (5, "scale api 2", "spawn api.1 g1"),
+        (5, "born 2"),
+        (5, "ready 2"),
+        (10, "reload", "prepare 2"),
+        (10, "load api=3", "spawn api.2 g2", "spawn api.0 g2"),
+        (10, "born 3"),
+        (10, "born 4"),
+        (11, "exit 3 1", "reloaded 2 *", "say error reload failed: *", "TERM 4"),
+    ],
+    "one worker of a reload that never gets ready is told, though others do": [
+        *TWO_SERVE,
+        (10, "reload", "prepare 2"),
+        (10, "load api=2", "spawn api.0 g2"),
+        (10, "born 3"),
+        (10, "ready 3", "TERM 1", "spawn api.1 g2"),
+        (10, "born 4"),
+        (10, "exit 1 0"),
+        (11, "exit 4 1", "spawn api.1 g2"),
+        (11, "born 5"),
+        (12, "exit 5 1"),
+        (12.5, "wait", "spawn api.1 g2"),
+        (12.5, "born 6"),
+        (12.5, "exit 6 1"),
+        (13.5, "wait", "spawn api.1 g2"),
+        (13.5, "born 7"),
+        (13.5, "exit 7 1", "reloaded 2 crash loop: *"),
+    ],
+    "a reload whose mold is lost over and over is abandoned": [
+        *ONE_SERVES,
+        (10, "reload", "prepare 2"),
+        (10, "mold 100"),
+        (10, "load api=1", "spawn api.0 g2"),
+        *(
+            moment
+            for when, pid, wait in ((10, 100, 0), (11, 101, 0.5), (12, 102, 1))
+            for moment in (
+                (when, f"exit {pid} -9", "say warning *", *(["prepare 2"] if not wait else [])),
+                *([(when + wait, "wait", "prepare 2")] if wait else []),
+                (when + wait, f"mold {pid + 1}"),
+                (when + wait, "load api=1", "spawn api.0 g2"),
+            )
+        ),
+        (14, "exit 103 -9", "reloaded 2 the mold of generation 2 *", "say error reload failed: *"),
+    ],
+    "a stop overtakes a reload": [
+        *ONE_SERVES,
+        (10, "reload", "prepare 2"),
+        (11, "stop", "reloaded 2 stopping", "close", "TERM 1"),
+    ],
+    "the mold of a generation that only a dropped service knew is let go": [
+        *API_AND_TICK,
+        (10, "reload", "prepare 2"),
+        (10, "mold 100"),
+        (10, "load api=1", "spawn api.0 g2"),
+        (10, "born 3"),
+        (11, "ready 3", "reloaded 2 ", "TERM 1", "TERM 2"),
+        (11, "exit 1 0"),
+        (11, "exit 2 0"),
+        (20, "reload", "prepare 3"),
+        (20, "load api=1", "spawn api.0 g3"),
+        (20, "born 4"),
+        (21, "ready 4", "reloaded 3 ", "TERM 3", "TERM 100"),
+    ],
     "the turn passes over a slot that a second reload has scaled away": [
         (0, "begin", "prepare 1"),
         (0, "load api=3", "spawn api.0 g1", "spawn api.1 g1", "spawn api.2 g1"),
@@ -288,7 +362,7 @@ HISTORIES = {
         (7, "exit 100 -9", "say warning the mold *", "prepare 1"),
     ],
     "workers serve on while load balancers catch up": [
-        (0, "begin-draining", "prepare 1"),
+        (0, f"begin drain_delay={DRAIN}", "prepare 1"),
         *TWO_SERVE[1:],
         (10, "stop"),
         (10 + DRAIN, "wait", "close", "TERM 1", "TERM 2"),
@@ -296,7 +370,7 @@ HISTORIES = {
         (12, "exit 2 0", "finish 0 "),
     ],
     "where nobody serves there is nothing to drain": [
-        (0, "begin-draining", "prepare 1"),
+        (0, f"begin drain_delay={DRAIN}", "prepare 1"),
         *ONE_STARTS[1:],
         (1, "stop", "close", "TERM 1"),
         (1, "exit 1 -15", "finish 0 "),
@@ -316,7 +390,7 @@ HISTORIES = {
         (13.1, "exit 1 -6", "finish 137 api: worker 1 did not end in time *"),
     ],
     "a stop at once has no grace": [
-        (0, "begin-draining", "prepare 1"),
+        (0, f"begin drain_delay={DRAIN}", "prepare 1"),
         *TWO_SERVE[1:],
         (10, "stop-at-once", "close", "TERM 1", "KILL 1", "TERM 2", "KILL 2"),
         (10, "exit 1 -9"),
@@ -370,107 +444,9 @@ HISTORIES = {
 }
 
 
-class Story:
-    """Plays a history against a core."""
-
-    def __init__(self) -> None:
-        self.core = Core(POLICY)
-        self.policy = POLICY
-        self.now = 0.0
-        self.asked: list[Spawn] = []
-        self.prepared = 0
-
-    def tell(self, event: str) -> None:
-        word, _, rest = event.partition(" ")
-        getattr(self, word.replace("-", "_"))(*rest.split())
-
-    def act(self) -> list[str]:
-        done = []
-        while (action := self.core.next_action(self.now)) is not None:
-            done.append(self.describe(action))
-            assert len(done) < 100, done
-        return done
-
-    def describe(self, action: object) -> str:
-        match action:
-            case Prepare(generation):
-                self.prepared = generation
-                return f"prepare {generation}"
-            case Spawn(service, slot, generation):
-                self.asked.append(action)
-                return f"spawn {service}.{slot} g{generation}"
-            case Kill(pid, signum):
-                return f"{signum.name[3:]} {pid}"
-            case CloseListeners():
-                return "close"
-            case Reloaded(generation, error):
-                return f"reloaded {generation} {error}"
-            case Tell(level, text):
-                return f"say {level} {text}"
-            case Finish(code, reason):
-                return f"finish {code} {reason}"
-        raise AssertionError(action)
-
-    # What a history may say
-
-    def begin(self) -> None:
-        self.policy = POLICY
-
-    def begin_draining(self) -> None:
-        self.policy = replace(POLICY, drain_delay=DRAIN)
-
-    def wait(self) -> None:
-        assert self.core.deadline() == self.now
-
-    def load(self, *services: str) -> None:
-        specs = [ServiceSpec(name, int(workers)) for name, _, workers in (each.partition("=") for each in services)]
-        self.core.prepared(self.prepared, specs, self.policy, self.now)
-
-    def refuse(self, code: str, *reason: str) -> None:
-        self.core.prepare_failed(self.prepared, int(code), " ".join(reason), self.now)
-
-    def mold(self, pid: str) -> None:
-        self.core.prepare_started(self.prepared, int(pid), self.now)
-
-    def born(self, pid: str) -> None:
-        self.core.spawned(self.asked.pop(0).serial, int(pid), self.now)
-
-    def fork_fails(self) -> None:
-        self.core.spawn_failed(self.asked.pop(0).serial, "not now", self.now)
-
-    def ready(self, pid: str) -> None:
-        self.core.ready(int(pid), self.now)
-
-    def exit(self, pid: str, status: str) -> None:
-        self.core.exited(int(pid), int(status), self.now)
-
-    def reload(self) -> None:
-        self.core.reload()
-
-    def scale(self, name: str, target: str) -> None:
-        self.core.scale(name, int(target))
-
-    def stop(self) -> None:
-        self.core.stop(self.now)
-
-    def stop_at_once(self) -> None:
-        self.core.stop_at_once(self.now)
-
-
 @pytest.mark.parametrize("history", HISTORIES.values(), ids=HISTORIES)
 def test_history(history):
-    story = Story()
-    for when, event, *expected in history:
-        if when > story.now:
-            assert story.core.deadline() >= when, (
-                f"something is due at {story.core.deadline()}, before {event!r} at {when}"
-            )
-        story.now = when
-        story.tell(event)
-        done = story.act()
-        assert len(done) == len(expected), f"at {when}, {event}: {done}"
-        for one, pattern in zip(done, expected, strict=True):
-            assert fnmatchcase(one, pattern), f"at {when}, {event}: {done}"
+    play(history)
 
 
 def test_the_times_of_every_history_move_on():
