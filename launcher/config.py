@@ -42,6 +42,7 @@ from launcher.spelling import line, shown
 from launcher.supervisor.settings import Listen, Policy, ServiceSpec, Settings
 from launcher.validation import check, check_foreign
 from launcher.worker import application
+from launcher.worker.hooks import MOMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -51,9 +52,10 @@ if TYPE_CHECKING:
     from launcher.provenance import Assignment
     from launcher.worker.application import Entry, Target
 
-__all__ = ["Sourced", "list_opts", "load", "provenance", "register", "settings", "source", "targets"]
+__all__ = ["Sourced", "hooks", "list_opts", "load", "provenance", "register", "settings", "source", "targets"]
 
 ETC = Path("/etc/launcher")
+ASKED_FOR = ("pre_stop", "worker_exit")  # the hooks that PID 1 asks a mold to run
 EXAMPLE_ADDRESS = "0.0.0.0:8080"
 
 
@@ -91,6 +93,11 @@ def targets(conf: cfg.ConfigOpts) -> tuple[Target, ...]:
     return application.targets(conf[GROUP].services, source(conf, "services"))
 
 
+def hooks(conf: cfg.ConfigOpts) -> dict[str, tuple[str, str]]:
+    """Return the hooks that are set: of each moment its `module:attr` and its source, in order of execution."""
+    return {moment: (conf[GROUP][moment], source(conf, moment)) for moment in MOMENTS if conf[GROUP][moment]}
+
+
 def settings(conf: cfg.ConfigOpts, entries: Sequence[Entry]) -> Settings:
     """Build what PID 1 is handed.
 
@@ -112,6 +119,7 @@ def settings(conf: cfg.ConfigOpts, entries: Sequence[Entry]) -> Settings:
         termination_log=group.termination_log,
         max_requests=group.max_requests,
         max_worker_memory=group.max_worker_memory,
+        hooks=tuple(name for name in ASKED_FOR if group[name]),
         notes=notes,
     )
 
@@ -137,6 +145,8 @@ def _spec(name: str, count: Count, size: int) -> ServiceSpec:
 def _policy(group: Mapping[str, object]) -> Policy:
     values = {field.name: group[field.name] for field in fields(Policy) if field.name in group}
     values["graceful_shutdown_timeout"] = values["graceful_shutdown_timeout"] or inf
+    values["pre_stop_timeout"] = group["pre_stop_timeout"] if group["pre_stop"] else 0.0
+    values["molds_stay"] = any(group[name] for name in ASKED_FOR)
     values["exit_on_crash_loop"] = group["on_crash_loop"] == "exit"
     return Policy(**values)  # type: ignore[arg-type]
 

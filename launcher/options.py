@@ -136,6 +136,19 @@ class AbsolutePath(Constrained, types.String):
         return path
 
 
+class Function(Constrained, types.String):
+    """A function of the application, or nothing."""
+
+    allowed = "MODULE:ATTR, as in shop.db:migrate, or nothing"
+    _form = re.compile(r"([^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*)?")
+
+    def __call__(self, value: Any) -> str:
+        path = str(super().__call__(value))
+        if not self._form.fullmatch(path):
+            raise ValueError(self.allowed)
+        return path
+
+
 class Items(Constrained, types.List):
     """Values separated by commas or line ends."""
 
@@ -275,6 +288,50 @@ OPTIONS: tuple[cfg.Opt, ...] = (
         5.0,
         "Seconds for which an idle HTTP keep-alive connection is kept open. Must be less than",
         "graceful_shutdown_timeout; where it is not set, it is half of that if that is 5 or less.",
+    ),
+    _option(
+        "pre_start",
+        Function(),
+        "",
+        "Hook: MODULE:ATTR, called once, before any worker, in a process of its own: migrations.",
+        "If it fails, so does the start.",
+    ),
+    _option(
+        "pre_start_timeout",
+        Seconds(zero=True),
+        0.0,
+        "Seconds that pre_start may take, beside startup_timeout. 0 means no limit.",
+    ),
+    _option(
+        "preload",
+        Function(),
+        "",
+        "Hook: MODULE:ATTR, called once a generation, in the process that all workers are forked from.",
+    ),
+    _option(
+        "post_fork",
+        Function(),
+        "",
+        "Hook: MODULE:ATTR, called in each worker, before its service is made.",
+    ),
+    _option(
+        "pre_stop",
+        Function(),
+        "",
+        "Hook: MODULE:ATTR, called once when a stop begins, in a process of its own;",
+        "the workers go on serving until it has ended.",
+    ),
+    _option(
+        "pre_stop_timeout",
+        Seconds(zero=False),
+        5.0,
+        "Seconds that pre_stop may take.",
+    ),
+    _option(
+        "worker_exit",
+        Function(),
+        "",
+        "Hook: MODULE:ATTR, called after a worker has ended, in a process of its own.",
     ),
     _option(
         "runtime_dir",

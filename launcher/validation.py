@@ -15,6 +15,7 @@ from launcher.options import BY_NAME, GROUP, allowed
 from launcher.provenance import Assignment, Configuration, source, told
 from launcher.spelling import did_you_mean, line, plain, shown
 from launcher.worker import application
+from launcher.worker.hooks import MOMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
@@ -37,7 +38,12 @@ def check(conf: Configuration, refused: Container[str]) -> list[str]:
 def check_foreign(conf: cfg.ConfigOpts) -> list[str]:
     """Return the same for a configuration that the program has opened itself, and whose services it makes itself."""
     values, problems = _values(conf, ())
-    return [*problems, *_backoff(conf, values), *_addresses(conf, values.get("listen"), None)]
+    hooks = [
+        f"{_named(conf, each)}: a program that launches its services itself calls it itself"
+        for each in MOMENTS
+        if values.get(each)
+    ]
+    return [*problems, *hooks, *_backoff(conf, values), *_addresses(conf, values.get("listen"), None)]
 
 
 def _values(conf: cfg.ConfigOpts, refused: Container[str]) -> tuple[dict[str, object], list[str]]:

@@ -15,7 +15,7 @@ from launcher import config
 from launcher.cli.table import table
 from launcher.errors import LauncherError
 from launcher.spelling import plain
-from launcher.worker import application, backends
+from launcher.worker import application, backends, hooks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,6 +37,7 @@ def main(argv: Sequence[str]) -> int:
         conf = config.load(argv, prog="launcher check")
         backends.select(conf.launcher.backend).patch()
         settings = config.settings(conf, application.load(config.targets(conf)))
+        hooks.load(config.hooks(conf))
     except LauncherError as err:
         for line in str(err).splitlines():
             print(f"launcher: error: {line}", file=sys.stderr)
@@ -47,7 +48,12 @@ def main(argv: Sequence[str]) -> int:
 
 def grace_period(policy: Policy) -> float:
     """Return how long a stop may take, in whole seconds; `inf` if it has no limit."""
-    total = policy.drain_delay + policy.graceful_shutdown_timeout + policy.abort_timeout + ORPHANS
+    total = (
+        max(policy.drain_delay, policy.pre_stop_timeout)
+        + policy.graceful_shutdown_timeout
+        + policy.abort_timeout
+        + ORPHANS
+    )
     return total if total == inf else ceil(total)
 
 

@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> int:
         # What oslo.config imports for types and drivers that this program does not use.
         with deferred("netaddr", "rfc3986", "stevedore"):
             from launcher.worker import mold
-        return mold.run(argv, ties, channel)
+        return mold.run(argv, ties, channel, first=not loop.core.services)
 
     def prologue(listeners: Sequence[socket.socket]) -> None:
         loop.close_in_child(listeners)

@@ -116,6 +116,9 @@ class Core:
             return
         child.slot.children.remove(child)
         self.state.mark(child.slot)
+        if self.stopping:  # it may have been the last that a mold was kept for
+            for record in self.state.generations.values():
+                self.state.mark(record.slot)
         if child.seat != NO_SEAT:
             self.state.seats.give_back(child.seat)
         if child.slot.service is not None:

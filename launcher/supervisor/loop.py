@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 from launcher.supervisor import signals, termination_log
 from launcher.supervisor.control import ControlSocket
-from launcher.supervisor.core import Core
+from launcher.supervisor.core import Core, exit_code
 from launcher.supervisor.generations import Generations
+from launcher.supervisor.hooks import WORKER_EXIT, Hooks
 from launcher.supervisor.log import Log
 from launcher.supervisor.notices import Born, ForkFailed, NoticePipe, Ready
 from launcher.supervisor.orders import Orders
@@ -36,9 +37,10 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
 
+    from launcher.supervisor.hooks import HookCall
     from launcher.supervisor.settings import Settings
     from launcher.supervisor.spawn import Loaded, Spawner
-    from launcher.supervisor.state import Action
+    from launcher.supervisor.state import Action, Child
 
 
 class Loop:
@@ -60,6 +62,7 @@ class Loop:
             in_force=self._open_control,
             forget=self._forget,
         )
+        self.hooks = Hooks(self.log, self._ask_for_hook, self._pre_stop_ended)
         self.listeners = self.generations.listeners
         self._reloads = Reloads()
         status = Status(self.core, self._reloads)
@@ -98,7 +101,10 @@ class Loop:
 
     def spawn_failed(self, serial: int, reason: str) -> None:
         """A worker that was asked for cannot be forked."""
-        self.core.spawn_failed(serial, reason, monotonic())
+        if serial < 0:
+            self.hooks.failed(serial, reason)
+        else:
+            self.core.spawn_failed(serial, reason, monotonic())
 
     def ties(self) -> Ties:
         """What a forked process is bound to us with."""
@@ -172,6 +178,10 @@ class Loop:
         now = monotonic()
         for notice in self._notices.take():
             match notice:
+                case Born(serial, pid) if serial < 0:
+                    self.hooks.born(serial, pid)
+                case ForkFailed(serial, error) if serial < 0:
+                    self.hooks.failed(serial, os.strerror(error).lower())
                 case Born(serial, pid):
                     self.core.spawned(serial, pid, now)
                 case ForkFailed(serial, error):
@@ -183,12 +193,34 @@ class Loop:
     def _bury(self, pid: int, status: int) -> None:
         child = self.core.children.get(pid)
         if child is None:
-            self.log.say("debug", f"reaped orphan {pid}: {describe(status)}")
+            if not self.hooks.ended(pid, status):
+                self.log.say("debug", f"reaped orphan {pid}: {describe(status)}")
         else:
             # A mold that ends as expected is no news: if it could not load, its one line has said all.
             expected = "info" if child.slot.service else "debug"
             self._say_of(pid, expected if child.asked else "warning", f"ended: {describe(status)}")
+            self._call_hooks(child, status)
         self.core.exited(pid, status, monotonic())
+
+    def _call_hooks(self, child: Child, status: int) -> None:
+        """What has ended may be what hooks are about, or what they were asked of."""
+        service = child.slot.service
+        if service is None:
+            self.hooks.mold_ended(child.generation)
+        elif WORKER_EXIT in self.generations.current.hooks:
+            who = {"service": service.name, "slot": child.slot.index, "generation": child.generation, "pid": child.pid}
+            self.hooks.worker_exit({**who, "exit_code": exit_code(status), "why": describe(status)})
+
+    def _ask_for_hook(self, call: HookCall) -> int:
+        """Ask the newest mold for it; return its generation.  Raises OSError."""
+        loaded = [generation for generation, record in self.core.generations.items() if record.prepared]
+        if not loaded:
+            raise BrokenPipeError("no mold is loaded")
+        self.spawner.call_hook(max(loaded), call)
+        return max(loaded)
+
+    def _pre_stop_ended(self) -> None:
+        self.core.pre_stop_ended(monotonic())
 
     def _say_of(self, pid: int, level: str, text: str) -> None:
         child = self.core.children.get(pid)
@@ -205,9 +237,9 @@ class Loop:
                 self._spawn(action)
             case Kill(pid, signum, why):
                 self._say_of(pid, "info" if signum == Signals.SIGTERM else "warning", f"gets {signum.name[3:]}: {why}")
-                os.kill(pid, signum)
+                self._signal(pid, signum)
             case RunPreStop():
-                self.core.pre_stop_ended(monotonic())
+                self.hooks.pre_stop(self.core.state.policy.pre_stop_timeout)
             case CloseListeners():
                 self.listeners.close()
             case Tell(level, text):
@@ -218,6 +250,16 @@ class Loop:
                     self.log.say("info", f"generation {generation} is in force and ready")
             case Finish():
                 self._end(action)
+
+    def _signal(self, pid: int, signum: int) -> None:
+        """Send a signal; a mold that is loaded ends when its channel does, once it has forked for the last hooks."""
+        child = self.core.children.get(pid)
+        record = self.core.generations.get(child.generation) if child and not child.slot.service else None
+        loaded = record is not None and record.prepared and child in record.slot.children
+        if child and loaded and signum == Signals.SIGTERM and WORKER_EXIT in self.generations.current.hooks:
+            self.spawner.forget(child.generation)
+        else:
+            os.kill(pid, signum)
 
     def _prepare(self, generation: int) -> None:
         try:

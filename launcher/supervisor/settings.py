@@ -38,6 +38,8 @@ class Policy:
     """So long the workers wait for the pre_stop hook before they are told to stop; 0: there is none."""
     max_worker_lifetime: float = 0.0
     """From a worker's fork until it is replaced; 0 or `inf` is never."""
+    molds_stay: bool = False
+    """When stopping, until the last worker has ended: hooks need what the mold holds."""
     limit_jitter: float = 0.1
     """How much lower, at random, a worker's own limits may be, as a part of each."""
 
@@ -84,6 +86,8 @@ class Settings:
     """After which a worker asks to be replaced; 0 is never."""
     max_worker_memory: int = 0
     """Bytes at which a worker is replaced; 0 is never."""
+    hooks: tuple[str, ...] = ()
+    """Those of `pre_stop` and `worker_exit` that the application has."""
     notes: tuple[str, ...] = ()
     """What a person should know of how these came about."""
 
@@ -105,6 +109,7 @@ class Settings:
                 "policy": Policy(**policy),
                 "services": services,
                 "listen": listen,
+                "hooks": tuple(plain["hooks"]),
                 "notes": tuple(plain["notes"]),
             }
         )

@@ -15,7 +15,9 @@ def wanted(state: State, child: Child) -> bool:
     """Whether a child is to go on."""
     slot, service = child.slot, child.slot.service
     if service is None:
-        return slot is not state.strays and not state.stopping and in_use(state, child.generation)
+        if state.stopping:
+            return slot is not state.strays and child.stage is Stage.READY and molds_stay(state)
+        return slot is not state.strays and in_use(state, child.generation)
     if state.terminating or not slot.open:
         return False
     heirs = slot.heirs(service.version.generation)
@@ -23,6 +25,12 @@ def wanted(state: State, child: Child) -> bool:
         return True
     # One of another generation, or to be retired, serves on until the right one is ready in its place.
     return child.stage is Stage.READY and not any(heir.stage is Stage.READY for heir in heirs)
+
+
+def molds_stay(state: State) -> bool:
+    """Whether hooks may need the molds while stopping: until the last worker has ended."""
+    molds = sum(len(record.slot.children) for record in state.generations.values())
+    return state.policy.molds_stay and (not state.terminating or len(state.children) > molds)
 
 
 def why_unwanted(state: State, child: Child) -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
 
+    from launcher.supervisor.hooks import HookCall
     from launcher.supervisor.state import Spawn
 
     Listeners = Sequence[socket.socket]
@@ -54,6 +55,9 @@ class Spawner(Protocol):
 
     def spawn(self, spawn: Spawn, listeners: Listeners) -> int | None:
         """Fork a worker; return its PID, or None when the answer comes as a notice.  Raises OSError."""
+
+    def call_hook(self, generation: int, call: HookCall) -> None:
+        """Fork a process that runs a hook of the application.  Raises OSError."""
 
     def hear_all(self) -> None:
         """Hear what molds have said before their deaths are told."""
@@ -124,6 +128,10 @@ class ForkSpawner:
     def spawn(self, spawn: Spawn, listeners: Listeners) -> int:
         """Fork a worker.  Raises OSError."""
         return fork(lambda: self._run(spawn, listeners), prologue=lambda: self._prologue(listeners))
+
+    def call_hook(self, generation: int, call: HookCall) -> NoReturn:
+        """Refuse: a program that launches its services itself has no hooks."""
+        raise NotImplementedError
 
     def hear_all(self) -> None:
         """Do nothing."""
@@ -222,12 +230,19 @@ class MoldSpawner:
 
     def spawn(self, spawn: Spawn, listeners: Listeners) -> None:
         """Ask for a worker; the mold's answer is a notice.  Raises OSError."""
-        outbox = self._outboxes.get(spawn.generation)
+        self._post(spawn.generation, spawn, listeners)
+
+    def call_hook(self, generation: int, call: HookCall) -> None:
+        """Ask for a hook's process, in turn; the mold's answer is a notice.  Raises OSError."""
+        self._post(generation, call, ())
+
+    def _post(self, generation: int, request: Spawn | HookCall, listeners: Listeners) -> None:
+        outbox = self._outboxes.get(generation)
         if outbox is None:
-            raise BrokenPipeError(f"the mold of generation {spawn.generation} is gone")
-        outbox.post(spawn.serial, json.dumps(asdict(spawn)).encode(), listeners)
+            raise BrokenPipeError(f"the mold of generation {generation} is gone")
+        outbox.post(request.serial, json.dumps(asdict(request)).encode(), listeners)
         if len(outbox) == 1:
-            self._attend(spawn.generation)
+            self._attend(generation)
 
     def _converse(self, generation: int) -> None:
         self._hear(generation)

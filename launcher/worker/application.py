@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from launcher import counts
 from launcher.errors import ConfigError
 from launcher.spelling import shown
-from launcher.worker.importing import NOT_A_FILE, find, import_from_here, import_module
+from launcher.worker.importing import NOT_A_FILE, attempt, find, import_from_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -133,7 +133,7 @@ def load(targets: Iterable[Target]) -> tuple[Entry, ...]:
     entries, problems = [], []
     for target in targets:
         if target.module not in modules:  # one that fails is not imported again
-            modules[target.module] = _attempt(target.module)
+            modules[target.module] = attempt(target.module)
         try:
             entries.append(_entry(target, find(modules[target.module], target.attr)))
         except ConfigError as err:
@@ -141,13 +141,6 @@ def load(targets: Iterable[Target]) -> tuple[Entry, ...]:
     if problems:
         raise ConfigError("\n".join(problems))
     return tuple(entries)
-
-
-def _attempt(module: str) -> ModuleType | ConfigError:
-    try:
-        return import_module(module)
-    except ConfigError as err:
-        return err
 
 
 def _entry(target: Target, found: object) -> Entry:
@@ -167,7 +160,7 @@ def _is_service(candidate: object) -> bool:
 
 def _is_wsgi_class(cls: type) -> bool:
     """PEP 3333 allows a class whose instances are the response."""
-    return not _is_service(cls) and hasattr(cls, "__iter__") and _required(cls, any_number=0) == _WSGI
+    return not _is_service(cls) and hasattr(cls, "__iter__") and required(cls, any_number=0) == _WSGI
 
 
 def _class_maker(cls: type) -> Callable[[cfg.ConfigOpts], Service]:
@@ -177,7 +170,7 @@ def _class_maker(cls: type) -> Callable[[cfg.ConfigOpts], Service]:
     if inspect.isabstract(cls):
         undefined = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
         raise ConfigError(f"{cls.__name__} is abstract: it does not define {undefined}")
-    match _required(cls, any_number=0):
+    match required(cls, any_number=0):
         case 0:
             return lambda _conf: cast("Service", cls())
         case 1:
@@ -191,7 +184,7 @@ def _class_maker(cls: type) -> Callable[[cfg.ConfigOpts], Service]:
 def _callable_entry(target: Target, call: Callable[..., object], *, wants_socket: bool) -> Entry:
     if inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(type(call).__call__):
         raise ConfigError("it is asynchronous; a service, a factory or a WSGI callable is not")
-    match _required(call, any_number=_WSGI):
+    match required(call, any_number=_WSGI):
         case 0:
             return Entry(target, wants_socket, lambda conf: _result(target, call(), conf))
         case 1:
@@ -204,7 +197,7 @@ def _callable_entry(target: Target, call: Callable[..., object], *, wants_socket
     )
 
 
-def _required(call: Callable[..., object], *, any_number: int) -> int | None:
+def required(call: Callable[..., object], *, any_number: int) -> int | None:
     """Return how many positional values a call requires, at least `any_number` where it has `*args`.
 
     None if its signature cannot be had, or positional values alone will not do.
@@ -225,7 +218,7 @@ def _result(target: Target, made: object, conf: cfg.ConfigOpts) -> Service:
     """Take what a factory made."""
     if _is_service(made) and not isinstance(made, type):
         return cast("Service", made)
-    if callable(made) and _required(made, any_number=_WSGI) == _WSGI:
+    if callable(made) and required(made, any_number=_WSGI) == _WSGI:
         return _wsgi(made, conf)
     raise ConfigError(f"{target}: the factory returned a {type(made).__name__}, neither a service nor a WSGI callable")
 

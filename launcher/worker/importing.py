@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType, TracebackType
 
+# Files whose frames in a traceback tell nothing of the application.
+_OURS = {__file__, f"{os.path.dirname(__file__)}/hooks.py", importlib.__file__}  # noqa: PTH120 - strings, as in frames
 NOT_A_FILE = "; MODULE is a module's name, not its file's"
 
 
@@ -43,10 +45,18 @@ def import_module(name: str) -> ModuleType:
     except ModuleNotFoundError as err:
         # A missing import inside the application has a frame of the application.
         if list(_frames(err.__traceback__)):
-            raise _failed(name, err) from None
+            raise failed(f"importing {name}", err) from None
         raise ConfigError(_no_module(name, err.name)) from None
     except (Exception, SystemExit) as err:  # noqa: BLE001 - the border to the application's code
-        raise _failed(name, err) from None
+        raise failed(f"importing {name}", err) from None
+
+
+def attempt(name: str) -> ModuleType | ConfigError:
+    """Import a module, or return why that failed: of many targets in it, each shall say so."""
+    try:
+        return import_module(name)
+    except ConfigError as err:
+        return err
 
 
 def find(module: ModuleType | ConfigError, attr: str) -> object:
@@ -60,7 +70,7 @@ def find(module: ModuleType | ConfigError, attr: str) -> object:
         except AttributeError:
             raise ConfigError(_missing(found, name)) from None
         except (Exception, SystemExit) as err:  # noqa: BLE001 - the application's own __getattr__
-            raise _failed(f"{attr} from {module.__name__}", err) from None
+            raise failed(f"importing {attr} from {module.__name__}", err) from None
     return found
 
 
@@ -80,12 +90,12 @@ def _no_module(wanted: str, missing: str | None) -> str:
     return f"no module named {name} in {where}{hint}"
 
 
-def _failed(what: str, err: BaseException) -> ConfigError:
+def failed(doing: str, err: BaseException) -> ConfigError:
     """Print the application's traceback and return the one line that goes with it."""
     _print_traceback(err)
     said = err.msg if isinstance(err, SyntaxError) else _text(err)
     reason = f"{type(err).__name__}: {shown(said)}" if said else type(err).__name__
-    return ConfigError(f"importing {what} failed: {reason}{_place(err)}")
+    return ConfigError(f"{doing} failed: {reason}{_place(err)}")
 
 
 def _text(err: BaseException) -> str:
@@ -110,7 +120,7 @@ def _frames(tb: TracebackType | None) -> Iterator[TracebackType]:
 
 
 def _is_ours(filename: str) -> bool:
-    return filename in (__file__, importlib.__file__) or filename.startswith("<frozen importlib")
+    return filename in _OURS or filename.startswith("<frozen importlib")
 
 
 def _print_traceback(err: BaseException) -> None:

@@ -18,6 +18,9 @@ import os
 import signal
 import sys
 from dataclasses import dataclass
+from functools import partial
+from math import inf
+from time import monotonic
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -26,19 +29,21 @@ from launcher.errors import EXIT_SOFTWARE, LauncherError
 from launcher.supervisor.notices import Born, ForkFailed, announce
 from launcher.supervisor.spawn import MESSAGE_MAX, Loaded, fork
 from launcher.supervisor.state import Spawn
-from launcher.worker import application, backends, logs
+from launcher.worker import application, backends, hook_process, hooks, logs
 from launcher.worker import main as worker
+from launcher.worker.hooks import WorkerEnd, WorkerInfo
 from launcher.worker.parent import die_with
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from oslo_config import cfg
 
     from launcher.supervisor.settings import Settings
     from launcher.supervisor.spawn import Ties
-    from launcher.worker.application import Entry, Target
+    from launcher.worker.application import Entry, Service
+    from launcher.worker.hooks import Hook
 
 CLIENTS = {"socket", "http.client", "urllib.request"}
 FDS_MAX = 253  # SCM_MAX_FD; unix(7)
@@ -49,20 +54,32 @@ class Mold:
     """An application, loaded and ready to be forked."""
 
     conf: cfg.ConfigOpts
-    targets: tuple[Target, ...]
     entries: tuple[Entry, ...]
+    hooks: dict[str, Hook]
     settings: Settings
 
 
-def run(argv: Sequence[str], ties: Ties, channel: socket.socket) -> int:
-    """Load what `argv` says, tell the supervisor, and serve its requests; return the exit code."""
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a forked process is for."""
+
+    run: Callable[[], int]
+    prologue: Callable[[], None] = lambda: None
+    """Done first, with all signals blocked."""
+
+
+def run(argv: Sequence[str], ties: Ties, channel: socket.socket, *, first: bool) -> int:
+    """Load what `argv` says, tell the supervisor, and serve its requests; return the exit code.
+
+    `first`: nothing was ever loaded in this container, so `pre_start` is due.
+    """
     faulthandler.enable()
     for signum in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1):  # meant for the supervisor
         signal.signal(signum, _nothing)
     die_with(ties.supervisor, signal.SIGTERM)
     wire = _socket.socket(fileno=channel.detach())  # eventlet patches `socket`, not this
     try:
-        mold = load(argv, wire)
+        mold = load(argv, wire, first=first)
     except LauncherError as error:
         wire.send(Loaded(code=error.exit_code, reason=str(error)).pack())
         return error.exit_code
@@ -73,19 +90,35 @@ def run(argv: Sequence[str], ties: Ties, channel: socket.socket) -> int:
     return 0
 
 
-def load(argv: Sequence[str], wire: _socket.socket) -> Mold:
-    """Read the configuration, tell how long the rest may take, and import the application.  Raises `LauncherError`."""
+def load(argv: Sequence[str], wire: _socket.socket, *, first: bool) -> Mold:
+    """Read the configuration, tell how long the rest may take, and load the application.  Raises `LauncherError`."""
     conf = config.load(argv)
+    named = config.hooks(conf)
     wire.send(Loaded(startup_timeout=conf.launcher.startup_timeout).pack())
     backends.select(conf.launcher.backend).patch()
     targets = config.targets(conf)
     gc.enable()  # off since we began: our own imports only set it off for nothing
     ours = set(sys.modules)
     entries = application.load(targets)
+    found = hooks.load(named)
     if _speak_to_others(sys.modules.keys() - ours):
         backends.current().complete()
     logs.configure(conf.launcher.log_level, conf.launcher.log_format)
-    return Mold(conf, targets, entries, config.settings(conf, entries))
+    mold = Mold(conf, entries, found, config.settings(conf, entries))
+    if first and "pre_start" in found:
+        _pre_start(found["pre_start"], conf, wire)
+    if "preload" in found:
+        found["preload"].run(conf)
+    return mold
+
+
+def _pre_start(hook: Hook, conf: cfg.ConfigOpts, wire: _socket.socket) -> None:
+    """Run it; its time does not count as loading."""
+    limit, patience = conf.launcher.pre_start_timeout, conf.launcher.startup_timeout
+    wire.send(Loaded(startup_timeout=patience + (limit or inf)).pack())
+    begun = monotonic()
+    hook_process.run_and_wait(hook, conf, limit)
+    wire.send(Loaded(startup_timeout=patience + monotonic() - begun).pack())
 
 
 def _speak_to_others(names: Iterable[str]) -> bool:
@@ -105,8 +138,9 @@ def _serve(mold: Mold, ties: Ties, wire: _socket.socket) -> None:
             return
         request = json.loads(data)
         fds = _received(ancillary)
+        task = _hook(mold, ties, request) if "moment" in request else _worker(mold, ties, request, fds)
         try:
-            _fork_twice(mold, ties, wire, Spawn(**request), fds)
+            _fork_twice(ties, wire, request["serial"], task)
         except OSError as error:
             announce(ties.notice_fd, ForkFailed(request["serial"], error.errno or 0))
         finally:
@@ -122,28 +156,52 @@ def _received(ancillary: list[tuple[int, int, Any]]) -> list[int]:
     return list(fds)
 
 
-def _fork_twice(mold: Mold, ties: Ties, wire: _socket.socket, spawn: Spawn, fds: list[int]) -> None:
-    """Fork a process that forks the worker and ends, so that the kernel hands the worker to the supervisor."""
+def _fork_twice(ties: Ties, wire: _socket.socket, serial: int, task: Task) -> None:
+    """Fork a process that forks the wanted one and ends, so that the kernel hands that one to the supervisor."""
+
+    def prologue() -> None:
+        wire.close()
+        task.prologue()
 
     def between() -> int:
         parent = os.getpid()
         try:
-            pid = fork(lambda: _become_worker(mold, ties, spawn, fds, parent), prologue=wire.close)
+            pid = fork(lambda: _adopted(parent, task.run), prologue=prologue)
         except OSError as error:
-            announce(ties.notice_fd, ForkFailed(spawn.serial, error.errno or 0))
+            announce(ties.notice_fd, ForkFailed(serial, error.errno or 0))
             return EXIT_SOFTWARE
-        announce(ties.notice_fd, Born(spawn.serial, pid))
+        announce(ties.notice_fd, Born(serial, pid))
         os._exit(0)
 
     pid = fork(between, prologue=_nothing)
     os.waitid(os.P_PID, pid, os.WEXITED)
 
 
-def _become_worker(mold: Mold, ties: Ties, spawn: Spawn, fds: list[int], parent: int) -> int:
+def _adopted(parent: int, run: Callable[[], int]) -> int:
     while os.getppid() == parent:  # it is about to end: until then the supervisor is not our parent
         os.sched_yield()
-    entry = next(entry for entry in mold.entries if entry.target.name == spawn.service)
-    return worker.run(lambda: entry.make(mold.conf), mold.conf, mold.settings, ties, fds)
+    return run()
+
+
+def _worker(mold: Mold, ties: Ties, request: dict[str, Any], fds: list[int]) -> Task:
+    spawn = Spawn(**request)
+
+    def make() -> Service:
+        entry = next(entry for entry in mold.entries if entry.target.name == spawn.service)
+        if "post_fork" in mold.hooks:
+            mold.hooks["post_fork"](mold.conf, WorkerInfo(spawn.service, spawn.slot, spawn.generation))
+        return entry.make(mold.conf)
+
+    return Task(lambda: worker.run(make, mold.conf, mold.settings, ties, fds))
+
+
+def _hook(mold: Mold, ties: Ties, request: dict[str, Any]) -> Task:
+    hook = mold.hooks.get(request["moment"])
+    if hook is None:  # the configuration has changed since the supervisor heard of it
+        return Task(lambda: 0)
+    about = WorkerEnd(**request["about"]) if request["about"] else None
+    run = partial(hook_process.run_alone, hook, mold.conf, about, request["timeout"], ties.supervisor)
+    return Task(run, *([hook_process.outlast_term] if about else []))
 
 
 def _nothing(*_: object) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.functional import proc
 from tests.functional.cases import SERVICE, WEB, both_ways, not_pid1
+from tests.functional.load import Load
 from tests.functional.program import reserved_port
 
 if TYPE_CHECKING:
@@ -152,6 +153,21 @@ def test_a_killed_mold_is_replaced_and_nobody_notices(program: Program) -> None:
     program.signal(signal.SIGKILL, workers[1])
     after = program.wait_replaced(workers[1:2])
     assert [after[0], after[2]] == [workers[0], workers[2]]
+    assert program.stop() == 0
+
+
+def test_a_mold_killed_under_load_fails_no_request(program: Program) -> None:
+    program.serve(WEB, services="app:web=2")
+    workers = program.workers()
+    with Load(program.port, keep_alive=2, fresh=2) as load:
+        for killed in range(1, 3):
+            load.wait_for_more()
+            (mold,) = program.wait_for(lambda: program.ask("status")["molds"], "a mold")
+            program.signal(signal.SIGKILL, mold)
+            program.wait_for(lambda k=killed: program.output().count("loading it again") == k, "its end")
+        load.wait_for_more(50)
+    assert load.failures == []
+    assert program.workers() == workers
     assert program.stop() == 0
 
 

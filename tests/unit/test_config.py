@@ -18,6 +18,7 @@ from launcher.counts import ALLOWED, Machine
 from launcher.errors import ConfigError, UsageError
 from launcher.options import BY_NAME, OPTIONS
 from launcher.supervisor.settings import Listen, Policy, ServiceSpec, Settings
+from launcher.worker.hooks import MOMENTS
 
 
 @pytest.fixture(autouse=True)
@@ -122,6 +123,7 @@ class TestPrecedence:
         sample |= {"on_crash_loop": "backoff", "log_format": "JSON", "log_level": "DEBUG"}
         sample |= {"limit_jitter": "0.7", "max_worker_memory": "7G"}
         sample |= {"runtime_dir": "/r", "termination_log": "/t", "graceful_shutdown_timeout": "70"}
+        sample |= dict.fromkeys(MOMENTS, "a:hook")
         argv = []
         for option in OPTIONS:
             argv += [f"--{option.name.replace('_', '-')}", sample.get(option.name, "7")]

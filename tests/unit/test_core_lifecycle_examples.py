@@ -195,6 +195,17 @@ HISTORIES = {
         (19, "wait", "close", "TERM 1"),
         (20, "pre-stop-ended"),
     ],
+    "where there are hooks the mold stays until the last worker has ended": [
+        (0, "begin pre_stop_timeout=9 molds_stay=1", "prepare 1"),
+        (0, "mold 100"),
+        (0, "load api=1", "spawn api.0 g1"),
+        (0, "born 1"),
+        (0, "ready 1"),
+        (10, "stop", "pre-stop"),
+        (11, "pre-stop-ended", "close", "TERM 1"),
+        (12, "exit 1 0", "TERM 100"),
+        (12, "exit 100 0", "finish 0 "),
+    ],
     "a stop at once does not wait for the pre_stop hook": [
         (0, "begin pre_stop_timeout=9", "prepare 1"),
         *ONE_SERVES[1:],
