@@ -147,6 +147,7 @@ def _policy(group: Mapping[str, object]) -> Policy:
     values["graceful_shutdown_timeout"] = values["graceful_shutdown_timeout"] or inf
     values["pre_stop_timeout"] = group["pre_stop_timeout"] if group["pre_stop"] else 0.0
     values["molds_stay"] = any(group[name] for name in ASKED_FOR)
+    values["liveness_timeout"] = values["liveness_timeout"] or inf
     values["exit_on_crash_loop"] = group["on_crash_loop"] == "exit"
     return Policy(**values)  # type: ignore[arg-type]
 

@@ -251,7 +251,7 @@ class ProcessLauncher:
         service = self._wrappers[spawn.service].service
         fds = [listener.detach() for listener in listeners]
         return worker.run(
-            lambda: service, self.conf, self._loop.generations.settings[spawn.generation], self._ties, fds
+            lambda: service, self.conf, self._loop.generations.settings[spawn.generation], self._ties.of(spawn), fds
         )
 
 

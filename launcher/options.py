@@ -226,6 +226,13 @@ OPTIONS: tuple[cfg.Opt, ...] = (
         "Seconds that the application may take to load, and a worker to become ready.",
     ),
     _option(
+        "liveness_timeout",
+        Seconds(zero=True),
+        0.0,
+        "Seconds that a ready worker may be busy without yielding, or stopped, until it is killed and replaced,",
+        "its stacks in the log. Time without CPU does not count. 0 means that nobody looks.",
+    ),
+    _option(
         "backoff_min",
         Seconds(zero=False),
         0.5,

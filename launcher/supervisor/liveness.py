@@ -117,5 +117,5 @@ def _at(sight: Sight, now: float) -> tuple[float, str]:
 
 
 def _why(what: str, seconds: float, credit: float, timeout: float) -> str:
-    starved = f", {credit:.1f} s of them without CPU" if what == "busy" and credit > GRAIN else ""
+    starved = f", {credit:.1f} s of them without CPU" if what == "busy" and credit > GRAIN * timeout else ""
     return f"{what} for {seconds:.1f} s{starved}; liveness_timeout is {timeout:g} s"

@@ -22,14 +22,16 @@ from launcher.supervisor.hooks import WORKER_EXIT, Hooks
 from launcher.supervisor.log import Log
 from launcher.supervisor.notices import Born, ForkFailed, NoticePipe, Ready
 from launcher.supervisor.orders import Orders
-from launcher.supervisor.reaper import reap
+from launcher.supervisor.reaper import Reaper
 from launcher.supervisor.reloads import Reloads
 from launcher.supervisor.requests import Requests
+from launcher.supervisor.scoreboard import Scoreboard
 from launcher.supervisor.spawn import Ties
 from launcher.supervisor.state import CloseListeners, Finish, Kill, Prepare, Reloaded, RunPreStop, Spawn, Tell
 from launcher.supervisor.status import Status
 from launcher.supervisor.timers import Timers
 from launcher.supervisor.unpatched import unpatched
+from launcher.supervisor.watchdog import Watchdog
 from launcher.supervisor.watching import EPOLLIN
 from launcher.supervisor.wording import describe, title
 
@@ -59,7 +61,7 @@ class Loop:
             self.core,
             self.log,
             initial=settings,
-            in_force=self._open_control,
+            in_force=self._in_force,
             forget=self._forget,
         )
         self.hooks = Hooks(self.log, self._ask_for_hook, self._pre_stop_ended)
@@ -72,6 +74,9 @@ class Loop:
         self._epoll = unpatched("select").epoll()
         self._notices = NoticePipe()
         self._lifeline = os.pipe2(os.O_CLOEXEC)
+        self._scoreboard = Scoreboard()
+        self._reaper = Reaper()
+        self._watchdog = Watchdog(self.core, self.timers, self._scoreboard, self._reaper.stopped)
         self._inbox = signals.SignalInbox(signals.HANDLED)
         self._control = ControlSocket(requests.answer, self)
         self._control_opened = False
@@ -108,7 +113,7 @@ class Loop:
 
     def ties(self) -> Ties:
         """What a forked process is bound to us with."""
-        return Ties(os.getpid(), self._notices.write_fd, self._lifeline[0])
+        return Ties(os.getpid(), self._notices.write_fd, self._lifeline[0], self._scoreboard)
 
     def close_in_child(self, keep: Sequence[socket.socket]) -> None:
         """In a forked process: close what is ours alone, all sockets but those to keep, and give the signals back."""
@@ -120,8 +125,9 @@ class Loop:
         os.close(self._notices.fd)
         os.close(self._lifeline[1])
 
-    def _open_control(self, settings: Settings) -> None:
-        """Open the control socket where the first settings want it; there it stays."""
+    def _in_force(self, settings: Settings) -> None:
+        """Take up settings.  The control socket is opened where the first ones want it; there it stays."""
+        self._watchdog.configure(settings.policy.liveness_timeout)
         if not self._control_opened:
             self._control_opened = True
             where = self._control.open(settings.runtime_dir)
@@ -162,7 +168,7 @@ class Loop:
         timeout = min(self.core.deadline(), self.timers.deadline()) - monotonic()
         ready = self._epoll.poll(None if timeout == inf else max(timeout, 0))
         arrived = self._inbox.take()
-        dead = list(reap())
+        dead = self._reaper.reap()
         for fd, _ in ready:
             self._watched.get(fd, _nothing)()
         if dead:
@@ -170,6 +176,8 @@ class Loop:
         self._hear_workers()
         for pid, status in dead:
             self._bury(pid, status)
+        if self._reaper.stopped:
+            self._watchdog.meet(self._reaper.stopped, monotonic())
         for signum in arrived:
             self._orders.obey(signum)
         self.timers.expire(monotonic())
@@ -188,6 +196,7 @@ class Loop:
                     self.core.spawn_failed(serial, os.strerror(error).lower(), now)
                 case Ready(pid):
                     self.core.ready(pid, now)
+                    self._watchdog.meet([pid], now)
                     self._say_of(pid, "info", "is ready")
 
     def _bury(self, pid: int, status: int) -> None:
@@ -235,9 +244,8 @@ class Loop:
                 self._prepare(generation)
             case Spawn():
                 self._spawn(action)
-            case Kill(pid, signum, why):
-                self._say_of(pid, "info" if signum == Signals.SIGTERM else "warning", f"gets {signum.name[3:]}: {why}")
-                self._signal(pid, signum)
+            case Kill():
+                self._kill(action)
             case RunPreStop():
                 self.hooks.pre_stop(self.core.state.policy.pre_stop_timeout)
             case CloseListeners():
@@ -250,6 +258,13 @@ class Loop:
                     self.log.say("info", f"generation {generation} is in force and ready")
             case Finish():
                 self._end(action)
+
+    def _kill(self, kill: Kill) -> None:
+        level = "info" if kill.signum == Signals.SIGTERM else "warning"
+        self._say_of(kill.pid, level, f"gets {kill.signum.name[3:]}: {kill.why}")
+        self._signal(kill.pid, kill.signum)
+        if kill.pid in self._reaper.stopped:  # what was sent waits until it goes on
+            os.kill(kill.pid, Signals.SIGCONT)
 
     def _signal(self, pid: int, signum: int) -> None:
         """Send a signal; a mold that is loaded ends when its channel does, once it has forked for the last hooks."""

@@ -29,7 +29,33 @@ def adopt_orphans() -> bool:
 def reap() -> "Iterator[tuple[int, int]]":
     """Yield PID and status, as of `os.waitstatus_to_exitcode`, of every child that is dead."""
     for dead in changes():
-        yield dead.si_pid, dead.si_status if dead.si_code == posix.CLD_EXITED else -dead.si_status
+        yield _end(dead)
+
+
+def _end(dead: "posix.waitid_result") -> "tuple[int, int]":
+    return dead.si_pid, dead.si_status if dead.si_code == posix.CLD_EXITED else -dead.si_status
+
+
+class Reaper:
+    """Reaps, and remembers who is stopped: `stopped` has since when, on the monotonic clock.
+
+    Whom a debugger holds is not among them: the kernel tells the debugger alone.
+    """
+
+    def __init__(self) -> None:
+        self.stopped: dict[int, float] = {}
+
+    def reap(self) -> "list[tuple[int, int]]":
+        """Return the same as `reap`."""
+        dead = []
+        for change in changes(posix.WEXITED | posix.WSTOPPED | posix.WCONTINUED):
+            if change.si_code == posix.CLD_STOPPED:
+                self.stopped[change.si_pid] = monotonic()
+                continue
+            self.stopped.pop(change.si_pid, None)
+            if change.si_code != posix.CLD_CONTINUED:
+                dead.append(_end(change))
+        return dead
 
 
 def changes(kinds: int = posix.WEXITED) -> "Iterator[posix.waitid_result]":

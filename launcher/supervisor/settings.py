@@ -25,6 +25,8 @@ class Policy:
     """From the supervisor's TERM until the workers are sent theirs: load balancers catch up."""
     startup_timeout: float = 60.0
     """From the fork until a worker must be ready, and a mold must have loaded the application."""
+    liveness_timeout: float = inf
+    """From when a ready worker got some work, or was stopped, until it hangs if it does not look for more."""
     backoff_min: float = 0.5
     """Before the second restart in a row; doubles with each further one.  The first is at once."""
     backoff_max: float = 30.0

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from launcher.errors import EXIT_SOFTWARE
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from launcher.supervisor.hooks import HookCall
+    from launcher.supervisor.scoreboard import Scoreboard
     from launcher.supervisor.state import Spawn
 
     Listeners = Sequence[socket.socket]
@@ -45,6 +46,14 @@ class Ties:
     """Where to write notices (notices.py)."""
     lifeline_fd: int
     """At its end when the supervisor is gone: only the supervisor holds the other end."""
+    scoreboard: Scoreboard
+    """Where a worker says what it is at."""
+    seat: int = -1
+    """Its place there; nobody looks at -1."""
+
+    def of(self, spawn: Spawn) -> Ties:
+        """Return the ties of a worker."""
+        return replace(self, seat=spawn.seat)
 
 
 class Spawner(Protocol):

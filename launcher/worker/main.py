@@ -29,6 +29,7 @@ from launcher.worker.parent import die_with, is_child_of, wait_for_end
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from launcher.supervisor.scoreboard import Seat
     from launcher.supervisor.settings import Settings
     from launcher.supervisor.spawn import Ties
 
@@ -40,6 +41,7 @@ logger = logging.getLogger("launcher.worker")
 def run(make: Callable[[], Any], conf: Any, settings: Settings, ties: Ties, fds: Sequence[int]) -> int:
     """Run the service that `make` makes on the listening sockets `fds`, taken over; return the exit code."""
     backends.current().after_fork()
+    _take_seat(ties.scoreboard.seat(ties.seat))
     reseed()
     faulthandler.enable()  # ABRT shows where it hangs
     if not die_with(ties.supervisor, signal.SIGTERM):
@@ -77,6 +79,13 @@ def reseed() -> None:
     random.seed()
     if (numpy_random := sys.modules.get("numpy.random")) is not None:
         numpy_random.seed()
+
+
+def _take_seat(seat: Seat) -> None:
+    """Say in the scoreboard what this process is at, but not what those are that the application forks off it."""
+    seat.take()
+    os.register_at_fork(after_in_child=seat.leave)
+    backends.current().beat(seat)
 
 
 class Worker:

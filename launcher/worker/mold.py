@@ -192,7 +192,7 @@ def _worker(mold: Mold, ties: Ties, request: dict[str, Any], fds: list[int]) -> 
             mold.hooks["post_fork"](mold.conf, WorkerInfo(spawn.service, spawn.slot, spawn.generation))
         return entry.make(mold.conf)
 
-    return Task(lambda: worker.run(make, mold.conf, mold.settings, ties, fds))
+    return Task(lambda: worker.run(make, mold.conf, mold.settings, ties.of(spawn), fds))
 
 
 def _hook(mold: Mold, ties: Ties, request: dict[str, Any]) -> Task:

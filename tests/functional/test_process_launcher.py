@@ -356,6 +356,34 @@ def test_a_worker_stuck_in_a_loop_does_not_outlive_its_parent(start):
     wait_until_gone(pids)
 
 
+def test_a_worker_that_hangs_is_replaced_and_says_where(start, pid1):
+    script = start(
+        """
+        class Stuck(Recorder):
+            def start(self):
+                super().start()
+                eventlet.spawn(self.hang)
+
+            def hang(self):
+                while (HERE / "hang").exists():  # the first of them
+                    (HERE / "hang").rename(HERE / "hung")
+                    while True:
+                        pass
+
+        running = launcher.ProcessLauncher(conf)
+        running.launch_service(Stuck(), workers=2)
+        sys.exit(running.wait())
+        """,
+        pid1=pid1,
+        before="import eventlet, pathlib\npathlib.Path('hang').touch()",
+        liveness_timeout=0.5,
+    )
+    started(script, 3)
+    script.wait_for_errors(" gets ABRT: hangs: busy for ")
+    script.wait_for_errors(" in hang\n")
+    assert script.stop() == 0
+
+
 def test_the_pipe_alone_tells_of_the_parents_death(start):
     script = start("""
         import ctypes

@@ -295,3 +295,76 @@ backend.after_fork()
 print(hubs.get_hub() is first, type(hubs.get_hub()).__module__)
 """
     assert output(code) == ["False", "eventlet.hubs.poll"]
+
+
+# beats
+
+
+BEATS = """
+import sys
+from time import monotonic
+from launcher.supervisor.scoreboard import Scoreboard
+from launcher.worker import backends
+backend = backends.select("eventlet")
+backend.patch()
+import eventlet, os
+eventlet.hubs.use_hub(sys.argv[1])
+board = Scoreboard()
+seat = board.seat(0)
+seat.take()
+begin = monotonic()
+backend.beat(seat)
+backend.spawn(backend.wait_readable, os.pipe()[0])  # a worker's hub always has a descriptor to wait for
+
+
+def beat():
+    return board.read(0, os.getpid())
+"""
+
+
+def beats(hub, code):
+    done = subprocess.run(
+        [sys.executable, "-c", BEATS + code, hub],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE * 2,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize("hub", ["epolls", "poll"])
+def test_the_hub_says_what_it_is_at(hub):
+    code = """
+rfd, wfd = os.pipe()
+pid = os.fork()
+if pid == 0:
+    while (seen := board.read(0, os.getppid())).at_work:
+        pass
+    os.write(wfd, str(seen.since).encode())
+    os._exit(0)
+asleep = float(os.read(rfd, 100))  # green: the hub waits until the child has seen it wait
+print(begin <= asleep <= beat().since, beat().at_work)
+"""
+    assert beats(hub, code) == ["True", "True"]
+
+
+@pytest.mark.parametrize("hub", ["epolls", "poll"])
+def test_sleep_is_no_work_and_a_look_is_no_sleep(hub):
+    code = """
+backend.sleep(0.2)
+slept, since = beat().busy_until(monotonic()) <= monotonic() - begin - 0.15, beat().since
+backend.sleep(0)
+print(slept, beat().since > since, beat().at_work)
+"""
+    assert beats(hub, code) == ["True", "True", "True"]
+
+
+def test_it_is_at_work_until_it_waits_for_the_first_time():
+    assert beats("epolls", "print(beat().at_work, begin <= beat().since <= monotonic())") == ["True", "True"]
+
+
+def test_of_a_hub_that_cannot_say_what_it_is_at_nothing_is_said():
+    assert beats("selects", "backend.sleep(0.01); print(beat().at_work, beat().since)") == ["False", "0.0"]

@@ -53,9 +53,9 @@ class World:
         """
         start, end, found = self.now, self.now + seconds, {}
         while self.now < end:
-            until = min(self.judge.due + self.late, end)
-            self._move(until, starve, throttle)
-            if until < end or self.judge.due <= end:
+            look = self.judge.due + self.late
+            self._move(min(look, end), starve, throttle)
+            if look <= end:
                 self.looks += 1
                 for hung in self.judge.look([each.sight() for each in self.workers], self.throttled, self.now):
                     found[hung.pid] = self.now - start, hung.why
@@ -103,7 +103,10 @@ def test_who_begins_turn_after_turn_does_not_hang(world):
 
 
 def test_a_start_does_not_count(world):
-    worker = world.worker(busy_since=world.now - 100)  # its service has just been started, in one long turn
+    world.worker()
+    world.run(0.9 * TIMEOUT)
+    # Its service has just been started, in one long turn, and had to wait for CPU.
+    worker = world.worker(busy_since=world.now - 100, starved=50.0)
     assert world.run(60)[worker.pid][0] == pytest.approx(TIMEOUT)
 
 
@@ -161,6 +164,14 @@ def test_what_was_waited_for_in_earlier_turns_is_soon_forgotten(world):
     assert world.run(60)[worker.pid][0] == pytest.approx(TIMEOUT)
 
 
+def test_what_an_earlier_turn_was_given_is_not_the_next_ones(world):
+    worker = world.worker()
+    block(world, worker)
+    assert world.run(2.5 * TIMEOUT, starve=0.8) == {}
+    block(world, worker)
+    assert world.run(60)[worker.pid][0] <= 1.5 * TIMEOUT
+
+
 def test_what_cannot_be_told_apart_is_given(world):
     """It may have starved since the last look, before this turn or in it."""
     worker = world.worker()
@@ -170,12 +181,22 @@ def test_what_cannot_be_told_apart_is_given(world):
     assert world.run(60)[worker.pid][0] == pytest.approx(TIMEOUT + 4)
 
 
-def test_never_more_than_the_time_itself_is_given(world):
+def test_no_more_is_given_than_the_turn_has_lasted(world):
+    worker = world.worker()
+    world.run(0.9 * TIMEOUT)
+    worker.starved += 8
+    block(world, worker)
+    assert world.run(60)[worker.pid][0] == pytest.approx(1.1 * TIMEOUT)
+
+
+def test_counters_that_cannot_be_true_give_no_more_than_the_time(world):
     worker = world.worker()
     block(world, worker)
     world.run(1)
-    worker.starved += 1e9
-    assert world.run(60)[worker.pid][0] <= 2 * TIMEOUT + 1
+    for _ in range(20):
+        worker.starved += 1e9
+        assert world.run(1) == {}
+    assert worker.pid in world.run(2 * TIMEOUT + 1)
 
 
 def test_when_we_are_late_ourselves_everybody_has_another_period_once(world):

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import FrameType
 
+    from launcher.supervisor.scoreboard import Seat
+
 NAMES = ("eventlet",)
 DEFAULT = "eventlet"
 
@@ -86,6 +88,12 @@ class Backend(Protocol):
 
     def wait_readable(self, fd: int) -> None:
         """Suspend the calling task until `fd` is readable or at its end.  Wakes by the descriptor, not by a timer."""
+
+    def beat(self, seat: Seat) -> None:
+        """Write in `seat` from now on whether this process works or waits for work, and the requests it serves.
+
+        No timer wakes the process for it.  It is busy until it waits for the first time.
+        """
 
     def stacks(self) -> Iterable[tuple[str, FrameType]]:
         """Name every thread and every task of this process, each with the frame it is in."""

@@ -21,6 +21,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import ConfigError
+from launcher.supervisor.scoreboard import private_seat
 from launcher.worker.deferred import CallsLater, deferred
 
 # Its resolver is half of its import, and only who resolves names needs it.
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import FrameType
 
+    from launcher.supervisor.scoreboard import Seat
     from launcher.worker.backends import Backend, Event, Server, Task
 
 logger = logging.getLogger("launcher.service")
@@ -97,6 +99,9 @@ class EventletBackend:
 
     name = "eventlet"
 
+    def __init__(self) -> None:
+        self._seat = private_seat()
+
     def patch(self) -> None:
         """Patch the standard library, and import what every forked worker can then share.
 
@@ -144,6 +149,11 @@ class EventletBackend:
         """Suspend the calling task until `fd` is readable or at its end.  One task at a time for a descriptor."""
         hubs.trampoline(fd, read=True)
 
+    def beat(self, seat: Seat) -> None:
+        """Write in `seat` from now on whether the hub works or waits, and the requests that are served."""
+        self._seat = seat
+        _stamp(hubs.get_hub(), seat)
+
     def stacks(self) -> list[tuple[str, FrameType]]:
         """Name every thread and every green thread, the hub's too, each with the frame it is in."""
         threads = sys._current_frames().items()  # noqa: SLF001 - its documented name
@@ -158,7 +168,7 @@ class EventletBackend:
         """Serve a WSGI application on listeners that are taken over; see `eventlet_wsgi`."""
         from launcher.worker.backends.eventlet_wsgi import EventletServer
 
-        return EventletServer(app, listeners, keepalive_timeout=keepalive_timeout)
+        return EventletServer(app, listeners, keepalive_timeout=keepalive_timeout, seat=self._seat)
 
 
 def _guard(call: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -169,6 +179,29 @@ def _guard(call: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str,
         raise
     except BaseException:  # a border: eventlet.Timeout and SystemExit are no Exception
         logger.exception("%s failed", getattr(call, "__qualname__", None) or repr(call))
+
+
+def _stamp(hub: Any, seat: Seat) -> None:
+    """Stamp the seat before and after each wait of a hub.
+
+    All that the hub runs, it runs between two polls; in a worker there is always a descriptor to poll.  A hub that has
+    no `do_poll` (`selects`) is not stamped, so it is never taken for one that hangs.
+    """
+    poll = getattr(hub, "do_poll", None)
+    if poll is None:
+        return
+    sleeps, works = seat.sleeps, seat.works
+
+    def do_poll(seconds: float) -> Any:
+        if seconds:
+            sleeps()
+        try:
+            return poll(seconds)
+        finally:
+            works()
+
+    works()
+    hub.do_poll = do_poll
 
 
 def _refuse_asyncio(hub: str, source: str) -> None:

@@ -28,11 +28,14 @@ import eventlet
 from eventlet import greenio, hubs, patcher, wsgi
 from eventlet.corolocal import local
 
+from launcher.supervisor.scoreboard import private_seat
 from launcher.worker.backends.eventlet import EventletEvent, EventletTask
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from socket import socket
+
+    from launcher.supervisor.scoreboard import Seat
 
 _socket = patcher.original("socket")
 logger = logging.getLogger("launcher.wsgi")
@@ -143,7 +146,11 @@ class Protocol(wsgi.HttpProtocol):  # type: ignore[misc]
         """Run the application for the request that was read."""
         _serving.protocol = self
         self._undecided = True
-        super().handle_one_response()
+        self.server.seat.request_begins()
+        try:
+            super().handle_one_response()
+        finally:
+            self.server.seat.request_ends()
 
     def get_environ(self) -> dict[str, Any]:
         """Make the WSGI environment, with the protocol that the client speaks."""
@@ -190,7 +197,7 @@ class Protocol(wsgi.HttpProtocol):  # type: ignore[misc]
 class Http(wsgi.Server):  # type: ignore[misc]
     """What all connections of a server have in common."""
 
-    def __init__(self, app: Any, listener: socket, keepalive_timeout: float) -> None:
+    def __init__(self, app: Any, listener: socket, keepalive_timeout: float, seat: Seat) -> None:
         super().__init__(
             listener,
             listener.getsockname(),
@@ -204,6 +211,7 @@ class Http(wsgi.Server):  # type: ignore[misc]
             debug=False,
         )
         self.draining = False
+        self.seat = seat
         self.log_output = access_logger.level != logging.NOTSET and access_logger.isEnabledFor(logging.INFO)
 
 
@@ -211,19 +219,25 @@ class EventletServer:
     """A WSGI server on listening sockets that somebody else has bound and that are its own now.
 
     `keepalive_timeout` are the seconds that a connection may be idle, before its first request too.
-    `capacity` is the number of connections at a time.
+    `capacity` is the number of connections at a time.  Requests are counted in `seat`.
     Raises `ValueError` without listeners, or for a timeout that is not positive.
     """
 
     def __init__(
-        self, app: Any, listeners: Iterable[socket], *, keepalive_timeout: float, capacity: int = CAPACITY
+        self,
+        app: Any,
+        listeners: Iterable[socket],
+        *,
+        keepalive_timeout: float,
+        capacity: int = CAPACITY,
+        seat: Seat | None = None,
     ) -> None:
         if keepalive_timeout <= 0:
             raise ValueError(f"keepalive_timeout = {keepalive_timeout}: must be positive")
         self._listeners = [_adopt(listener) for listener in listeners]
         if not self._listeners:
             raise ValueError("no listeners")
-        self._http = Http(app, self._listeners[0], keepalive_timeout)
+        self._http = Http(app, self._listeners[0], keepalive_timeout, seat or private_seat())
         self._capacity = eventlet.Semaphore(capacity)
         self._open = 0
         self._short_of_descriptors = False

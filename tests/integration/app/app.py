@@ -56,6 +56,15 @@ def block(query: Query) -> dict[str, Any]:
     return {}
 
 
+def burn(query: Query) -> dict[str, Any]:
+    """Compute, and nothing else goes on in this worker meanwhile."""
+    say("request burns")
+    end = time.process_time() + query["seconds"]
+    while time.process_time() < end:
+        pass
+    return {}
+
+
 def orphans(query: Query) -> dict[str, Any]:
     """Fork twice: half of the orphans end at once, half of them a while later."""
     for number in range(int(query["count"])):
@@ -123,7 +132,7 @@ def end_or_exec(*command: str) -> NoReturn:
 
 
 PAGES: dict[str, Page] = {
-    f"/{page.__name__}": page for page in (sleep, block, orphans, zombies, daemon, hoard, release, allocate, die)
+    f"/{page.__name__}": page for page in (sleep, block, burn, orphans, zombies, daemon, hoard, release, allocate, die)
 }
 PAGES["/"] = index
 
