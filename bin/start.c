@@ -12,7 +12,7 @@
  *     cc -Os -static -nostdlib -ffreestanding -s -o launcher-start bin/start.c
  *
  * Called as the kernel does it for a first line: OURSELVES PYTHON SCRIPT [ARG...], it executes
- * PYTHON -ISXsignals=MASK,IGNORED SCRIPT [ARG...].
+ * PYTHON -ISXsignals=MASK,IGNORED SCRIPT [ARG...], and without IS if the first argument is `run`.
  */
 
 typedef unsigned long set; /* of signals: bit n - 1 is signal n */
@@ -94,15 +94,23 @@ static void say(const char *text)
     system_call(WRITE, STDERR, text, (void *)length, 0);
 }
 
+/* What runs applications needs Python as they know it: to start the other one first would only take time. */
+static int runs(const char *command)
+{
+    return command && command[0] == 'r' && command[1] == 'u' && command[2] == 'n' && !command[3];
+}
+
 static long become_python(char **arguments, char **environment, set mask)
 {
-    static const char name[] = "-ISXsignals=";
     char option[64], *text = option + sizeof option;
     *--text = 0;
     text = write_hex(text, ignored());
     *--text = ',';
     text = write_hex(text, mask);
-    text = write_text(text, name, sizeof name - 1);
+    text = write_text(text, "Xsignals=", 9);
+    if (!runs(arguments[3]))
+        text = write_text(text, "IS", 2);
+    *--text = '-';
 
     arguments[0] = arguments[1];
     arguments[1] = text;
