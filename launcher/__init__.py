@@ -8,6 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from launcher.launchers import ProcessLauncher, ServiceLauncher, launch
     from launcher.service.base import Service, ServiceBase
+    from launcher.service.quota import served
     from launcher.service.readiness import ready
     from launcher.service.services import Launcher, Services
     from launcher.service.threadgroup import ThreadGroup
@@ -27,6 +28,7 @@ __all__ = [
     "__version__",
     "launch",
     "ready",
+    "served",
 ]
 
 _HOMES = {
@@ -40,6 +42,7 @@ _HOMES = {
     "WSGIService": "launcher.service.wsgi",
     "launch": "launcher.launchers",
     "ready": "launcher.service.readiness",
+    "served": "launcher.service.quota",
 }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import ConfigError
+from launcher.service import quota
 from launcher.service.base import Service
 from launcher.worker import backends
 
@@ -37,7 +38,8 @@ class WSGIService(Service):
         """
         if not self.listeners:
             raise ConfigError("listen: not set, but a WSGI service needs an address; for example listen = :8080")
-        self._server = backends.current().serve(self.app, self.listeners, keepalive_timeout=self.keepalive_timeout)
+        app = quota.counted(self.app)
+        self._server = backends.current().serve(app, self.listeners, keepalive_timeout=self.keepalive_timeout)
 
     def stop(self, graceful: bool = True) -> None:  # noqa: FBT001, FBT002 - oslo.service's signature
         """Accept what is queued, then nothing more; requests finish.  `graceful` is about `tg` alone."""

@@ -10,30 +10,33 @@ from __future__ import annotations
 
 import os
 from math import inf
+from random import random
 from signal import Signals
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from launcher.supervisor import signals, termination_log
+from launcher.supervisor.cgroup import OomKills
 from launcher.supervisor.control import ControlSocket
 from launcher.supervisor.core import Core, exit_code
 from launcher.supervisor.generations import Generations
 from launcher.supervisor.hooks import WORKER_EXIT, Hooks
 from launcher.supervisor.log import Log
-from launcher.supervisor.notices import Born, ForkFailed, NoticePipe, Ready
+from launcher.supervisor.memory import MemoryLimit
+from launcher.supervisor.notices import Born, ForkFailed, NoticePipe, Ready, Spent
 from launcher.supervisor.orders import Orders
 from launcher.supervisor.reaper import Reaper
 from launcher.supervisor.reloads import Reloads
 from launcher.supervisor.requests import Requests
 from launcher.supervisor.scoreboard import Scoreboard
 from launcher.supervisor.spawn import Ties
-from launcher.supervisor.state import CloseListeners, Finish, Kill, Prepare, Reloaded, RunPreStop, Spawn, Tell
+from launcher.supervisor.state import CloseListeners, Finish, Kill, Prepare, Reloaded, RunPreStop, Spawn, Stage, Tell
 from launcher.supervisor.status import Status
 from launcher.supervisor.timers import Timers
 from launcher.supervisor.unpatched import unpatched
 from launcher.supervisor.watchdog import Watchdog
 from launcher.supervisor.watching import EPOLLIN
-from launcher.supervisor.wording import describe, title
+from launcher.supervisor.wording import OUT_OF_MEMORY, describe, title
 
 if TYPE_CHECKING:
     import socket
@@ -70,6 +73,8 @@ class Loop:
         status = Status(self.core, self._reloads)
         self._orders = Orders(self.core, self.log, self.generations, status)
         requests = Requests(self.core, self._orders, self._reloads, status)
+        self._memory_limit = MemoryLimit(self.core, self.generations, self.timers, self.log, random)
+        self._oom_kills = OomKills()
         self._watched: dict[int, Callable[[], None]] = {}
         self._epoll = unpatched("select").epoll()
         self._notices = NoticePipe()
@@ -128,6 +133,7 @@ class Loop:
     def _in_force(self, settings: Settings) -> None:
         """Take up settings.  The control socket is opened where the first ones want it; there it stays."""
         self._watchdog.configure(settings.policy.liveness_timeout)
+        self._memory_limit.in_force(settings)
         if not self._control_opened:
             self._control_opened = True
             where = self._control.open(settings.runtime_dir)
@@ -198,27 +204,37 @@ class Loop:
                     self.core.ready(pid, now)
                     self._watchdog.meet([pid], now)
                     self._say_of(pid, "info", "is ready")
+                    self._memory_limit.ready(pid)
+                case Spent(pid):
+                    self.core.retire(pid, "has served max_requests", now)
 
     def _bury(self, pid: int, status: int) -> None:
         child = self.core.children.get(pid)
+        cause = self._cause(child, status)
+        end = cause or describe(status)
         if child is None:
             if not self.hooks.ended(pid, status):
-                self.log.say("debug", f"reaped orphan {pid}: {describe(status)}")
+                self.log.say("debug", f"reaped orphan {pid}: {end}")
         else:
             # A mold that ends as expected is no news: if it could not load, its one line has said all.
             expected = "info" if child.slot.service else "debug"
-            self._say_of(pid, expected if child.asked else "warning", f"ended: {describe(status)}")
-            self._call_hooks(child, status)
-        self.core.exited(pid, status, monotonic())
+            self._say_of(pid, expected if child.asked else "warning", f"ended: {end}")
+            self._call_hooks(child, status, end)
+        self.core.exited(pid, status, monotonic(), cause)
 
-    def _call_hooks(self, child: Child, status: int) -> None:
+    def _cause(self, child: Child | None, status: int) -> str:
+        """Return what only the kernel knows of an end: a KILL that is not ours may be its own."""
+        ours = child is not None and child.stage is Stage.KILLED
+        return OUT_OF_MEMORY if status == -Signals.SIGKILL and not ours and self._oom_kills.claim() else ""
+
+    def _call_hooks(self, child: Child, status: int, end: str) -> None:
         """What has ended may be what hooks are about, or what they were asked of."""
         service = child.slot.service
         if service is None:
             self.hooks.mold_ended(child.generation)
         elif WORKER_EXIT in self.generations.current.hooks:
             who = {"service": service.name, "slot": child.slot.index, "generation": child.generation, "pid": child.pid}
-            self.hooks.worker_exit({**who, "exit_code": exit_code(status), "why": describe(status)})
+            self.hooks.worker_exit({**who, "exit_code": exit_code(status), "why": end})
 
     def _ask_for_hook(self, call: HookCall) -> int:
         """Ask the newest mold for it; return its generation.  Raises OSError."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _FORMAT = struct.Struct("=Bii")
-_BORN, _READY, _FORK_FAILED = 1, 2, 3
+_BORN, _READY, _FORK_FAILED, _SPENT = 1, 2, 3, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,13 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
+class Spent:
+    """A worker has served as many requests as it may, and asks to be replaced."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
 class ForkFailed:
     """A mold could not fork a worker; `error` is an errno."""
 
@@ -45,7 +52,7 @@ class ForkFailed:
     error: int
 
 
-Notice = Born | Ready | ForkFailed
+Notice = Born | Ready | Spent | ForkFailed
 
 
 class NoticePipe:
@@ -72,6 +79,8 @@ class NoticePipe:
                         yield Born(first, second)
                     case _ if kind == _READY:
                         yield Ready(first)
+                    case _ if kind == _SPENT:
+                        yield Spent(first)
                     case _ if kind == _FORK_FAILED:
                         yield ForkFailed(first, second)
 
@@ -91,6 +100,8 @@ def announce(write_fd: int, notice: Notice) -> None:
             fields = (_BORN, serial, pid)
         case Ready(pid):
             fields = (_READY, pid, 0)
+        case Spent(pid):
+            fields = (_SPENT, pid, 0)
         case ForkFailed(serial, error):
             fields = (_FORK_FAILED, serial, error)
     try:

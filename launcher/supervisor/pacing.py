@@ -81,3 +81,11 @@ def is_crash_loop(policy: Policy, slot: Slot, service: Service, now: float) -> b
         return True
     lasting = now - service.failing_since >= policy.crash_loop_window
     return lasting and service.failures >= policy.crash_loop_threshold
+
+
+def lowered(limit: float, jitter: float, draw: float) -> float:
+    """Return a worker's own limit, lower by up to `jitter` of it; `draw` is random from 0 to 1.
+
+    So workers that began together are not replaced together, and none exceeds what was asked for.
+    """
+    return limit * (1.0 - jitter * draw)

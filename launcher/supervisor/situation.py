@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
+from launcher.supervisor.pacing import lowered
 from launcher.supervisor.state import Stage
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def preparing(state: State) -> bool:
 def lifetime(state: State) -> float:
     """Draw how long after its fork a worker is replaced."""
     longest = state.policy.max_worker_lifetime
-    return longest * (1 - state.policy.limit_jitter * state.random()) if 0 < longest < inf else inf
+    return lowered(longest, state.policy.limit_jitter, state.random()) if 0 < longest < inf else inf
 
 
 def grace(state: State) -> float:

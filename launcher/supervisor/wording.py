@@ -9,6 +9,8 @@ from launcher.supervisor import signals
 if TYPE_CHECKING:
     from launcher.supervisor.state import Child
 
+OUT_OF_MEMORY = "killed by the kernel: out of memory"
+
 
 def title(child: Child) -> str:
     """Return what a child is and whose."""
@@ -20,3 +22,8 @@ def title(child: Child) -> str:
 def describe(status: int) -> str:
     """Return how a process ended, of a status as of `os.waitstatus_to_exitcode`."""
     return f"killed by {signals.name_of(-status)}" if status < 0 else f"exit code {status}"
+
+
+def mebibytes(amount: float) -> str:
+    """Return an amount of memory."""
+    return f"{amount / 2**20:.0f} MiB"

@@ -19,9 +19,10 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import LauncherError
-from launcher.service import readiness
+from launcher.service import quota, readiness
 from launcher.service.services import Launcher
-from launcher.supervisor.notices import Ready, announce
+from launcher.supervisor.notices import Ready, Spent, announce
+from launcher.supervisor.pacing import lowered
 from launcher.supervisor.signals import SignalInbox, name_of
 from launcher.worker import backends
 from launcher.worker.parent import die_with, is_child_of, wait_for_end
@@ -99,6 +100,7 @@ class Worker:
         self._conf = conf
         self._patience = settings.policy.graceful_shutdown_timeout
         self._mutates = settings.reset_on_hup
+        self._max_requests, self._jitter = settings.max_requests, settings.policy.limit_jitter
         self._ties = ties
         self._launcher = Launcher(conf)
         self._stop = self._backend.event()
@@ -119,6 +121,7 @@ class Worker:
         if listeners:
             service.listeners = listeners
         readiness.on_ready(lambda: announce(self._ties.notice_fd, Ready(os.getpid())))
+        self._limit_requests()
         self._launcher.launch_service(service)
         if not getattr(service, "announces_ready", False):
             readiness.ready()
@@ -126,6 +129,14 @@ class Worker:
         self._launcher.stop()
         self._launcher.wait()
         return int(self._orphaned)
+
+    def _limit_requests(self) -> None:
+        if self._max_requests:
+            own = max(round(lowered(self._max_requests, self._jitter, random.random())), 1)  # noqa: S311 - no secret
+            quota.limit(own, self._say_spent)
+
+    def _say_spent(self) -> None:
+        self._backend.guard(announce, self._ties.notice_fd, Spent(os.getpid()))
 
     # Tasks beside the service
 

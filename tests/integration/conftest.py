@@ -102,6 +102,15 @@ def run_container(engine: DockerClient, app_image: str, run_id: str, request) ->
         box.container.remove(force=True, v=True)
 
 
+@pytest.fixture
+def termination_log(tmp_path):
+    """Have a file that any user of a container may write, as Kubernetes makes it."""
+    path = tmp_path / "termination-log"
+    path.touch()
+    path.chmod(0o666)
+    return path
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show the log and exit code of each container of a failed test."""

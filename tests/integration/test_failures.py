@@ -5,15 +5,6 @@ from __future__ import annotations
 import pytest
 
 
-@pytest.fixture
-def termination_log(tmp_path):
-    """Have a file that any user of a container may write, as Kubernetes makes it."""
-    path = tmp_path / "termination-log"
-    path.touch()
-    path.chmod(0o666)
-    return path
-
-
 @pytest.mark.parametrize(("service", "code"), [("Crashing", 3), ("Faulting", 139)])
 def test_a_crash_loop_ends_the_container_with_the_workers_code(run_container, termination_log, service, code):
     volumes = {str(termination_log): {"bind": "/dev/termination-log", "mode": "rw"}}

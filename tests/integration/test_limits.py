@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from tests.integration.harness import Call, wait_for
+import os
+
+import pytest
+
+from tests.integration.harness import Call, load, wait_for
 
 PIDS = 40  # the launcher's few processes, and room for an exec, whose own threads count
 
@@ -26,9 +30,68 @@ def test_a_memory_limit_costs_a_worker_and_not_the_container(run_container):
     box = run_container("app:api=2", mem_limit="256m", memswap_limit="256m")
     before = box.await_workers(2)
     Call(box, "/allocate?megabytes=1000")
-    box.said("killed by KILL")
+    box.said("ended: killed by the kernel: out of memory")
     after = box.await_workers(2)
+    assert "killed by the kernel: out of memory" in box.status()["services"]["api"]["last_end"]
     assert len(after & before) == 1
     wait_for(box.is_serving, "an answer")
     assert box.state()["Status"] == "running"
     assert box.stop() == 0
+
+
+def test_who_kills_a_worker_by_hand_is_not_taken_for_the_kernel(run_container):
+    box = run_container("app:api=2", mem_limit="256m", memswap_limit="256m")
+    before = box.await_workers(2)
+    box.kill_worker(min(before))
+    box.said("ended: killed by KILL")
+    assert "out of memory" not in box.logs()
+
+
+def test_a_crash_loop_for_want_of_memory_says_so(run_container, termination_log):
+    volumes = {str(termination_log): {"bind": "/dev/termination-log", "mode": "rw"}}
+    memory = {"mem_limit": "256m", "memswap_limit": "256m"}
+    box = run_container("--backoff-min", "0.1", "app:Hungry=1", wait=False, volumes=volumes, **memory)
+    assert box.exit_code() == 137
+    assert "crash loop: 5 failures in a row" in termination_log.read_text()
+    assert "killed by the kernel: out of memory" in termination_log.read_text()
+
+
+def test_a_worker_is_replaced_before_the_limit_of_the_container_is_reached(run_container):
+    box = run_container("--max-worker-memory", "100M", "app:api=2", mem_limit="512m", memswap_limit="512m")
+    before = box.await_workers(2)
+    with load(box) as seen:
+        greedy = box.get("/keep?megabytes=100").content["pid"]
+        after = box.await_workers(2, without={greedy})
+        wait_for(lambda: after <= seen.answered_by, "answers of the new worker")
+    assert seen.failures == []
+    assert before - after == {greedy}
+    box.said("more than its limit of")
+    assert "out of memory" not in box.logs()
+
+
+@pytest.mark.parametrize("option", [("--max-requests", "40"), ("--max-worker-lifetime", "1")], ids=lambda pair: pair[0])
+def test_workers_that_have_done_enough_are_replaced_without_a_failed_request(run_container, option):
+    box = run_container(*option, "--limit-jitter", "0.5", "app:api=2")
+    with load(box) as seen:
+        wait_for(lambda: len(seen.answered_by) >= 8 or seen.failures, "answers of many workers")
+    assert seen.failures == []
+    assert box.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("limits", "workers", "why"),
+    [
+        ({"nano_cpus": 1_500_000_000}, 2, "a CPU quota of 1.5"),
+        ({"nano_cpus": 500_000_000}, 1, "a CPU quota of 0.5"),
+        ({"mem_limit": "100m"}, 1, "a memory limit of 100 MiB, at least 64 for each"),
+        ({"cpuset_cpus": "0"}, 1, "affinity to 1 CPUs"),
+    ],
+    ids=["quota-1.5", "quota-0.5", "memory", "cpuset"],
+)
+def test_workers_auto_is_what_the_container_may_use(run_container, limits, workers, why):
+    box = run_container("app:api=auto", **limits)
+    count = min(workers, len(os.sched_getaffinity(0)))
+    box.await_workers(count)
+    box.said(f"api: workers = auto is {count} by ")
+    assert why in box.logs()
+    assert f"api: workers = auto is {count} by " in box.run("launcher", "check", "app:api=auto")

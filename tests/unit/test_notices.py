@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from launcher.supervisor.notices import Born, ForkFailed, NoticePipe, Ready, announce
+from launcher.supervisor.notices import Born, ForkFailed, NoticePipe, Ready, Spent, announce
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def pipe():
 
 
 def test_what_is_announced_is_taken_in_order(pipe):
-    notices = [Born(1, 4194304), Ready(4194304), ForkFailed(2, errno.EAGAIN), Ready(1), Born(2**31 - 1, 2)]
+    notices = [Born(1, 4194304), Ready(4194304), ForkFailed(2, errno.EAGAIN), Ready(1), Spent(7), Born(2**31 - 1, 2)]
     for notice in notices:
         announce(pipe.write_fd, notice)
     assert list(pipe.take()) == notices

@@ -119,6 +119,15 @@ def allocate(query: Query) -> dict[str, Any]:
     return {"bytes": len(b"x" * int(query["megabytes"] * 1_000_000))}
 
 
+KEPT: list[bytes] = []
+
+
+def keep(query: Query) -> dict[str, Any]:
+    """Leak memory."""
+    KEPT.append(b"x" * int(query["megabytes"] * 1_000_000))
+    return {}
+
+
 def die(_query: Query) -> NoReturn:
     os.kill(os.getpid(), signal.SIGKILL)
     os._exit(1)
@@ -132,7 +141,8 @@ def end_or_exec(*command: str) -> NoReturn:
 
 
 PAGES: dict[str, Page] = {
-    f"/{page.__name__}": page for page in (sleep, block, burn, orphans, zombies, daemon, hoard, release, allocate, die)
+    f"/{page.__name__}": page
+    for page in (sleep, block, burn, orphans, zombies, daemon, hoard, release, allocate, keep, die)
 }
 PAGES["/"] = index
 
@@ -163,3 +173,10 @@ class Faulting(Service):
 
     def start(self) -> None:
         os.kill(os.getpid(), signal.SIGSEGV)
+
+
+class Hungry(Service):
+    """Wants more memory than there is."""
+
+    def start(self) -> None:
+        allocate({"megabytes": 1000})
