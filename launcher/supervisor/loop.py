@@ -19,6 +19,7 @@ from launcher.supervisor import signals, termination_log
 from launcher.supervisor.cgroup import OomKills
 from launcher.supervisor.control import ControlSocket
 from launcher.supervisor.core import Core, exit_code
+from launcher.supervisor.elasticity import Elasticity
 from launcher.supervisor.generations import Generations
 from launcher.supervisor.hooks import WORKER_EXIT, Hooks
 from launcher.supervisor.log import Log
@@ -81,6 +82,7 @@ class Loop:
         self._lifeline = os.pipe2(os.O_CLOEXEC)
         self._scoreboard = Scoreboard()
         self._reaper = Reaper()
+        self._elasticity = Elasticity(self.core, self.generations, self.timers, self.log, self._scoreboard)
         self._watchdog = Watchdog(self.core, self.timers, self._scoreboard, self._reaper.stopped)
         self._inbox = signals.SignalInbox(signals.HANDLED)
         self._control = ControlSocket(requests.answer, self)
@@ -134,6 +136,7 @@ class Loop:
         """Take up settings.  The control socket is opened where the first ones want it; there it stays."""
         self._watchdog.configure(settings.policy.liveness_timeout)
         self._memory_limit.in_force(settings)
+        self._elasticity.in_force(settings)
         if not self._control_opened:
             self._control_opened = True
             where = self._control.open(settings.runtime_dir)

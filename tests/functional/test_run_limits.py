@@ -93,3 +93,26 @@ def test_a_worker_that_takes_too_much_is_replaced_and_what_is_shared_is_shared(p
 def test_a_limit_that_no_worker_can_keep_does_not_hold(program: Program) -> None:
     program.serve(WEB, services="app:web", max_worker_memory="1M")
     program.wait_for_output(r"WARNING .*takes \d+ MiB as soon as it is ready: max_worker_memory = 1 MiB does not hold")
+
+
+BUSY = """
+def web(environ, start_response):
+    end = time.monotonic() + 0.02
+    while time.monotonic() < end: pass
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"%d" % os.getpid()]
+"""
+
+
+def test_an_elastic_service_has_as_many_workers_as_its_load_needs(program: Program) -> None:
+    program.serve(BUSY, services="app:web=1..2")
+    first = program.wait_ready(1)
+    with Load(program.port) as load:
+        program.wait_for_output(r"INFO .*web: 2 workers asked for, 1 were at work for \d+% of the time")
+        program.wait_ready(2)
+        program.wait_for(lambda: len(set(load.answers)) == 2 or load.failures, "answers of both")
+    program.wait_for_output(r"web: 1 workers asked for, 2 were at work for \d+% of the time")
+    assert program.wait_ready(1) == first, "the youngest has left"
+    assert load.failures == []
+    assert "web: 3 workers" not in program.output()
+    assert program.stop() == 0
