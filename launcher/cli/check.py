@@ -54,6 +54,8 @@ def grace_period(policy: Policy) -> float:
         + policy.abort_timeout
         + ORPHANS
     )
+    if policy.molds_stay:
+        total += policy.mold_timeout + policy.abort_timeout
     return total if total == inf else ceil(total)
 
 

@@ -47,7 +47,7 @@ def ask_to_end(state: State, child: Child, now: float) -> Kill:
     if child.stage is Stage.READY:
         leaves_ready(state, child, now)
     child.asked = True
-    child.enter(Stage.STOPPING, now, grace(state))
+    child.enter(Stage.STOPPING, now, grace(state, child))
     return Kill(child.pid, Signals.SIGTERM, why_unwanted(state, child))
 
 

@@ -65,7 +65,7 @@ def refused(state: State, generation: int, code: int, reason: str, now: float) -
     record.slot.pending = None
     for child in record.slot.live():  # it has said why and is about to end
         child.asked = True
-        child.enter(Stage.STOPPING, now, grace(state))
+        child.enter(Stage.STOPPING, now, grace(state, child))
     state.mark(record.slot)
     preparation_failed(state, generation, code, reason, now)
 

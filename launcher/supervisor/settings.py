@@ -40,6 +40,8 @@ class Policy:
     """So long the workers wait for the pre_stop hook before they are told to stop; 0: there is none."""
     max_worker_lifetime: float = 0.0
     """From a worker's fork until it is replaced; 0 or `inf` is never."""
+    mold_timeout: float = 1.0
+    """From when a mold that has stayed is told to end, and forks what it was asked for before, until ABRT and KILL."""
     molds_stay: bool = False
     """When stopping, until the last worker has ended: hooks need what the mold holds."""
     limit_jitter: float = 0.1

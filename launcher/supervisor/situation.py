@@ -107,6 +107,11 @@ def lifetime(state: State) -> float:
     return lowered(longest, state.policy.limit_jitter, state.random()) if 0 < longest < inf else inf
 
 
-def grace(state: State) -> float:
+def grace(state: State, child: Child) -> float:
     """How long a child may take to end."""
-    return 0.0 if state.at_once else state.policy.graceful_shutdown_timeout
+    if state.at_once:
+        return 0.0
+    policy = state.policy
+    # A mold that has stayed is asked when the workers have ended: a second grace would be too much.
+    is_last = policy.molds_stay and child.slot.service is None and child.slot is not state.strays
+    return min(policy.graceful_shutdown_timeout, policy.mold_timeout) if is_last else policy.graceful_shutdown_timeout

@@ -160,6 +160,37 @@ def test_a_stop_ends_a_pre_start_that_does_not_end(program: Program) -> None:
     program.wait_nothing_left()
 
 
+def test_a_reload_during_pre_start_begins_it_anew(program: Program) -> None:
+    program.write_app(HOOKED + "def slow(): note('slow'); wait_for_gate(); note('over')\n")
+    program.configure(services="app:Service=1", listen=None, pre_start="app:slow")
+    program.start()
+    program.wait_for_notes("slow")
+    program.signal(signal.SIGHUP)
+    program.wait_for_notes("slow", 2)
+    program.open_gate()
+    program.wait_ready(1)
+    assert program.stop() == 0
+    assert words(program).count("over") == words(program).count("start") == 1, "the first was ended with its mold"
+
+
+def test_a_pre_stop_that_hangs_is_not_waited_for_for_ever(program: Program) -> None:
+    options = {"pre_stop": "app:hangs", "pre_stop_timeout": 0.5}
+    program.serve(HOOKED + FAILS, services="app:Service=1", listen=None, **options)
+    assert program.stop() == 0
+    assert words(program)[-2:] == ["hangs", "stop"]
+    program.wait_nothing_left()
+
+
+def test_a_pre_stop_without_a_mold_is_told_and_not_waited_for(program: Program) -> None:
+    program.serve(HOOKED, services="app:Service=1", listen=None, pre_stop="app:pre_stop", pre_stop_timeout=1000)
+    program.write_app(HOOKED + "wait_for_gate(real_sleep)\n")
+    program.signal(signal.SIGKILL, program.ask("status")["molds"][0])
+    program.wait_for_output("the mold of generation 1 ended")
+    assert program.stop() == 0
+    program.wait_for_output("hook pre_stop was not run: no mold is loaded")
+    assert "pre_stop" not in words(program)
+
+
 def test_a_preload_that_fails_refuses_the_reload(program: Program) -> None:
     program.serve(HOOKED + FAILS, services="app:Service=1", listen=None, preload="app:fine")
     before = program.workers()

@@ -131,6 +131,8 @@ def test_application_is_patched_before_it_is_imported(check, tmp_path):
         (Policy(graceful_shutdown_timeout=7.5, abort_timeout=0.5), 9),
         (Policy(graceful_shutdown_timeout=1, drain_delay=0.6, abort_timeout=0.5), 4),
         (Policy(graceful_shutdown_timeout=inf), inf),
+        (Policy(drain_delay=2, pre_stop_timeout=4, molds_stay=True), 15),
+        (Policy(drain_delay=5, pre_stop_timeout=4, molds_stay=True), 16),
     ],
 )
 def test_grace_period(policy, seconds):
