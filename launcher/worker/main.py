@@ -120,8 +120,8 @@ class Worker:
         service = make()
         if listeners:
             service.listeners = listeners
-        readiness.on_ready(lambda: announce(self._ties.notice_fd, Ready(os.getpid())))
-        self._limit_requests()
+        readiness.on_ready(self._say_ready)
+        self._limit_requests(_nothing)  # a WSGI service looks at its start() whether anybody counts
         self._launcher.launch_service(service)
         if not getattr(service, "announces_ready", False):
             readiness.ready()
@@ -130,10 +130,14 @@ class Worker:
         self._launcher.wait()
         return int(self._orphaned)
 
-    def _limit_requests(self) -> None:
+    def _say_ready(self) -> None:
+        announce(self._ties.notice_fd, Ready(os.getpid()))
+        self._limit_requests(self._say_spent)  # from now on: who is not ready cannot be replaced
+
+    def _limit_requests(self, then: Callable[[], object]) -> None:
         if self._max_requests:
             own = max(round(lowered(self._max_requests, self._jitter, random.random())), 1)  # noqa: S311 - no secret
-            quota.limit(own, self._say_spent)
+            quota.limit(own, then)
 
     def _say_spent(self) -> None:
         self._backend.guard(announce, self._ties.notice_fd, Spent(os.getpid()))

@@ -49,8 +49,12 @@ def test_workers_are_replaced_without_a_failed_request(program: Program, options
 JOBS = """
 import launcher
 class Service(launcher.Service):
+    announces_ready = True
     def start(self):
         note("start", os.getpid())
+        for _ in range(5):
+            launcher.served()  # too early to be replaced for it
+        launcher.ready()
         self.tg.add_timer(0.05, self.work)
     def work(self):
         note("work", os.getpid())
