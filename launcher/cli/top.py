@@ -20,7 +20,7 @@ from launcher.cli import client, view
 from launcher.errors import ControlError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 USAGE = "usage: launcher top [--runtime-dir FOLDER]"
 INTERVAL = 1.0  # seconds
@@ -39,10 +39,10 @@ def _top(words: list[str], runtime_dir: str) -> int:
     if not (sys.stdin.isatty() and console.is_terminal) or console.is_dumb_terminal:
         raise ControlError("needs a terminal; use `launcher status`")
     status = _ask(runtime_dir)
-    with _keys() as pressed, Live(_screen(status), console=console, screen=True, auto_refresh=False) as live:
-        while not pressed():
+    with _terminal() as asked_to_end, Live(_screen(status), console=console, screen=True, auto_refresh=False) as live:
+        while (code := asked_to_end()) is None:
             live.update(_screen(_ask(runtime_dir)), refresh=True)
-    return 0
+    return code
 
 
 def _ask(runtime_dir: str) -> dict[str, Any]:
@@ -50,22 +50,32 @@ def _ask(runtime_dir: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _keys() -> Iterator[Any]:
-    """Read single keys from the terminal; yield what tells, at the end of the interval or at once, whether to end."""
+def _terminal() -> Iterator[Callable[[], int | None]]:
+    """Take single keys from the terminal; yield what waits an interval for one, or a signal, that asks for the end.
+
+    Signals are only noted: one that raised could do so between the terminal's change and the promise to undo it.
+    """
     fd = sys.stdin.fileno()
     before = termios.tcgetattr(fd)
-    for signum in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(signum, _end)  # so that the terminal is put back
-    signal.signal(signal.SIGINT, _end)
-    tty.setcbreak(fd)
+    noted, note = os.pipe()
+    os.set_blocking(note, False)
+    signal.set_wakeup_fd(note)
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, lambda *_: None)
     try:
-        yield lambda: bool(select.select([fd], [], [], INTERVAL)[0]) and os.read(fd, 1) in {b"q", b"Q", b""}
+        tty.setcbreak(fd)
+        yield lambda: _asked_to_end(fd, noted)
     finally:
         termios.tcsetattr(fd, termios.TCSADRAIN, before)
 
 
-def _end(signum: int, _frame: object) -> None:
-    sys.exit(0 if signum == signal.SIGINT else 128 + signum)
+def _asked_to_end(keys: int, noted: int) -> int | None:
+    """Return the exit code, if it is time to."""
+    ready = select.select([keys, noted], [], [], INTERVAL)[0]
+    if noted in ready:
+        signum = os.read(noted, 1)[0]
+        return 0 if signum == signal.SIGINT else 128 + signum
+    return 0 if keys in ready and os.read(keys, 1) in {b"q", b"Q", b""} else None
 
 
 def _screen(status: dict[str, Any]) -> Group:

@@ -35,7 +35,7 @@ class Requests:
                 reply = {"ok": True}
             case {"command": "scale" | "reload"} if self._core.stopping:
                 reply = {"error": "it is stopping"}
-            case {"command": "scale", "service": str(name), "workers": int(workers)}:
+            case {"command": "scale", "service": str(name), "workers": int(workers)} if not isinstance(workers, bool):
                 reply = self._scale(name, workers)
             case {"command": "scale"}:
                 reply = {"error": "scale takes service, a name, and workers, a number"}

@@ -123,7 +123,6 @@ def test_a_reader_of_the_status_may_go_away(program: Program) -> None:
 # Scale
 
 
-@both_ways
 def test_scale_takes_effect_on_the_service_it_names(program: Program) -> None:
     program.serve(TWO, services="app:Service=1, app:Other=2", listen=None)
     first = program.workers()
@@ -194,7 +193,6 @@ def test_scaled_while_a_reload_loads_the_configuration_counts(program: Program) 
 # Reload
 
 
-@both_ways
 def test_reload_replaces_all_workers(program: Program) -> None:
     program.serve(SERVICE, services="app:Service=2", listen=None)
     before = program.workers()
@@ -277,7 +275,6 @@ def test_with_reset_a_reload_is_a_reset(program: Program) -> None:
 # Stop
 
 
-@both_ways
 def test_stop_is_a_graceful_stop(program: Program) -> None:
     program.serve(SERVICE, services="app:Service=2", listen=None)
     assert run(program, "stop") == "stopping"
