@@ -95,3 +95,15 @@ def test_workers_auto_is_what_the_container_may_use(run_container, limits, worke
     box.said(f"api: workers = auto is {count} by ")
     assert why in box.logs()
     assert f"api: workers = auto is {count} by " in box.run("launcher", "check", "app:api=auto")
+
+
+def test_an_elastic_service_grows_with_its_load_and_shrinks_again(run_container):
+    box = run_container("app:api=1..2")
+    first = box.await_workers(1)
+    busy = Call(box, "/burn?seconds=5")
+    box.said("api: 2 workers asked for, 1 were at work for")
+    box.await_workers(2)
+    assert busy.reply().content["pid"] in first
+    box.said("api: 1 workers asked for, 2 were at work for")
+    assert box.await_workers(1) == first
+    assert box.stop() == 0
