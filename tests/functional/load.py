@@ -32,13 +32,16 @@ def ask(connection: HTTPConnection, path: str = "/") -> tuple[int, str]:
 class Load:
     """Clients in threads, from `with` to its end or to `pause`.
 
-    `keep_alive` of them keep their connection as long as the server does, `fresh` ones never do.
+    `keep_alive` of them keep their connection as long as the server does, `fresh` ones never do.  They end by
+    themselves after `patience` seconds.
     """
 
-    def __init__(self, port: int, *, keep_alive: int = 2, fresh: int = 2) -> None:
+    def __init__(
+        self, port: int, *, keep_alive: int = 2, fresh: int = 2, patience: float = 3 * PATIENCE, pace: float = PACE
+    ) -> None:
         self.answers: list[str] = []
         self.failures: list[str] = []
-        self._port = port
+        self._port, self._patience, self._pace = port, patience, pace
         self._go_on = threading.Event()
         self._over = threading.Event()
         self._turns: list[threading.Lock] = []
@@ -80,7 +83,7 @@ class Load:
 
     def _run(self, turn: threading.Lock, stay: bool) -> None:
         connection = HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE)
-        deadline = time.monotonic() + 3 * PATIENCE
+        deadline = time.monotonic() + self._patience
         for _ in range(LIMIT):
             self._go_on.wait(PATIENCE)
             if self._over.is_set() or time.monotonic() > deadline:
@@ -90,7 +93,7 @@ class Load:
                     self._ask(connection)
                     if not stay:
                         connection.close()
-            time.sleep(PACE)
+            time.sleep(self._pace)
         connection.close()
 
     def _ask(self, connection: HTTPConnection) -> None:
