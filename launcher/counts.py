@@ -80,6 +80,6 @@ def auto(machine: Machine, each: int) -> tuple[int, str]:
         reasons.append(f"a CPU quota of {machine.quota:g}")
     if machine.memory < inf:
         bounds.append(int(machine.memory // each))
-        reasons.append(f"a memory limit of {machine.memory / 2**20:.0f} MiB, at least {each / 2**20:.0f} for each")
+        reasons.append(f"a memory limit of {machine.memory / 2**20:.0f} MiB, at least {each / 2**20:.0f} MiB for each")
     count = min(max(min(bounds), 1), MOST_WORKERS)
     return count, f"{count} by {', '.join(reasons)}"

@@ -83,7 +83,7 @@ def test_workers_that_have_done_enough_are_replaced_without_a_failed_request(run
     [
         ({"nano_cpus": 1_500_000_000}, 2, "a CPU quota of 1.5"),
         ({"nano_cpus": 500_000_000}, 1, "a CPU quota of 0.5"),
-        ({"mem_limit": "100m"}, 1, "a memory limit of 100 MiB, at least 64 for each"),
+        ({"mem_limit": "100m"}, 1, "a memory limit of 100 MiB, at least 64 MiB for each"),
         ({"cpuset_cpus": "0"}, 1, "affinity to 1 CPUs"),
     ],
     ids=["quota-1.5", "quota-0.5", "memory", "cpuset"],

@@ -507,7 +507,7 @@ class TestSettings:
         assert settings.services == (ServiceSpec("api", 1), ServiceSpec("b", 1), ServiceSpec("c", 1))
         (note,) = settings.notes
         assert note.startswith("api, c: workers = auto is 1 by affinity to 8 CPUs, a CPU quota of 1.5, a memory limit")
-        assert note.endswith("at least 1024 for each")
+        assert note.endswith("at least 1024 MiB for each")
         conf = load("shop:api", "shop:b=3", "--workers", "auto")
         settings = config.settings(conf, entries(conf))
         assert settings.services == (ServiceSpec("api", 2), ServiceSpec("b", 3))

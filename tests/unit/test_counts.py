@@ -50,15 +50,20 @@ def test_what_makes_no_sense(text):
             Machine(8, inf, 200 * MIB),
             0,
             3,
-            "3 by affinity to 8 CPUs, a memory limit of 200 MiB, at least 64 for each",
+            "3 by affinity to 8 CPUs, a memory limit of 200 MiB, at least 64 MiB for each",
         ),
         (
             Machine(8, 6, 1024 * MIB),
             300 * MIB,
             3,
-            "3 by affinity to 8 CPUs, a CPU quota of 6, a memory limit of 1024 MiB, at least 300 for each",
+            "3 by affinity to 8 CPUs, a CPU quota of 6, a memory limit of 1024 MiB, at least 300 MiB for each",
         ),
-        (Machine(8, inf, 10 * MIB), 0, 1, "1 by affinity to 8 CPUs, a memory limit of 10 MiB, at least 64 for each"),
+        (
+            Machine(8, inf, 10 * MIB),
+            0,
+            1,
+            "1 by affinity to 8 CPUs, a memory limit of 10 MiB, at least 64 MiB for each",
+        ),
     ],
 )
 def test_auto_is_the_least_of_all_limits_and_says_so(machine, each, count, why):
