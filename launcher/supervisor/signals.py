@@ -121,7 +121,7 @@ def number_of(text: str) -> int | None:
         signum = (signum or int(base)) + int(offset or "0")
     except ValueError:
         return None
-    return signum if signum in ALL else None
+    return signum if signum in ALL and text.isascii() else None
 
 
 _ALIASES = ("CLD", "POLL", "IOT")

@@ -65,6 +65,7 @@ def test_an_option_is_taken_up(line, name, value):
         ("--group=1 a", "--group takes no value"),
         ("--rewrite TERM a", "not of the form FROM:TO"),
         ("--rewrite NOPE:TERM a", "'NOPE' is no signal"),
+        ("--ok-exit \u0663 a", "'\u0663' is no signal"),
         ("--rewrite KILL:TERM a", "KILL is never forwarded"),
         ("--rewrite CHLD:TERM a", "CHLD is never forwarded"),
         ("--ok-exit 256 a", "no exit code"),

@@ -25,6 +25,9 @@ from tests.functional.waiting import wait_for
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+for _signum in (signal.SIGINT, signal.SIGQUIT):  # a script's background job ignores both, and would pass that on
+    if signal.getsignal(_signum) == signal.SIG_IGN:
+        signal.signal(_signum, signal.SIG_DFL)
 PATIENCE = float(os.environ.get("CONFORMANCE_PATIENCE", "10"))  # seconds, for what takes milliseconds when it works
 HERE = Path(__file__).parent
 ISOLATED = (sys.executable, "-I", "-S")
