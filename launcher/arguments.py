@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from launcher.errors import UsageError
-from launcher.options import OPTIONS, allowed, takes_many
+from launcher.options import OPTIONS, allowed, joined, takes_many
 from launcher.provenance import COMMAND_LINE, Assignment, variable
 from launcher.spelling import did_you_mean, plain, shown
 
@@ -56,7 +56,7 @@ def parse(argv: Sequence[str], prog: str) -> Arguments:
     values = {option.name: getattr(given, option.name) for option in OPTIONS}
     values["services"] = [*(values["services"] or ()), *_targets(parser, others)]
     assignments = (
-        Assignment(option.name, ",".join(texts) if takes_many(option) else texts[-1], COMMAND_LINE)
+        Assignment(option.name, joined(option, texts), COMMAND_LINE)
         for option in OPTIONS
         if (texts := values[option.name])
     )

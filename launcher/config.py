@@ -14,18 +14,19 @@ from __future__ import annotations
 import glob
 import os
 from copy import deepcopy
-from dataclasses import fields
+from dataclasses import dataclass, fields, replace
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from oslo_config import cfg
 
 from launcher.addresses import Address
 from launcher.arguments import parse
+from launcher.commands import READY_AFTER, RESTARTS, CommandLine, of_service, read_ready, read_restart
 from launcher.counts import Auto, Between, Machine, auto
 from launcher.errors import ConfigError
-from launcher.options import BY_NAME, GROUP, OPTIONS
+from launcher.options import BY_NAME, GROUP, OPTIONS, is_verbatim
 from launcher.provenance import (
     DEFAULT,
     Configuration,
@@ -39,6 +40,7 @@ from launcher.provenance import (
     unknown,
 )
 from launcher.spelling import line, shown
+from launcher.supervisor.command import Command
 from launcher.supervisor.settings import Listen, Policy, ServiceSpec, Settings
 from launcher.validation import check, check_foreign
 from launcher.worker import application
@@ -52,7 +54,18 @@ if TYPE_CHECKING:
     from launcher.provenance import Assignment
     from launcher.worker.application import Entry, Target
 
-__all__ = ["Sourced", "hooks", "list_opts", "load", "provenance", "register", "settings", "source", "targets"]
+__all__ = [
+    "Sourced",
+    "commands",
+    "hooks",
+    "list_opts",
+    "load",
+    "provenance",
+    "register",
+    "settings",
+    "source",
+    "targets",
+]
 
 ETC = Path("/etc/launcher")
 ASKED_FOR = ("pre_stop", "worker_exit")  # the hooks that PID 1 asks a mold to run
@@ -83,7 +96,8 @@ def load(argv: Sequence[str], *, prog: str = "launcher run", etc: Path = ETC) ->
     ]
     conf = _open(arguments, etc)
     conf.launcher_assignments = {each.option: each for each in assignments if each.option in BY_NAME}
-    refused = _override(conf, arguments.assignments)
+    verbatim = [each for each in conf.launcher_assignments.values() if is_verbatim(BY_NAME[each.option])]
+    refused = _override(conf, [*arguments.assignments, *verbatim])
     _raise([*unknown(assignments), *repeated(assignments), *check(conf, refused)])
     return conf
 
@@ -107,10 +121,13 @@ def settings(conf: cfg.ConfigOpts, entries: Sequence[Entry]) -> Settings:
     if not isinstance(conf, Configuration):
         _raise(check_foreign(conf))
     group = conf[GROUP]
-    services, notes = _services(group, entries)
+    commands = _commands(conf)
+    wanted = [*(_Wanted(each.target.name, each.target.workers, each.wants_socket) for each in entries), *commands]
+    services, notes = _services(conf, wanted)
     return Settings(
         services=services,
-        listen=_listen(conf, entries),
+        commands=tuple(Command(each.name, each.words, each.ready_after is None) for each in commands),
+        listen=_listen(conf, wanted),
         policy=_policy(group),
         reset_on_hup=group.reload_method == "reset",
         log_format=group.log_format,
@@ -124,13 +141,52 @@ def settings(conf: cfg.ConfigOpts, entries: Sequence[Entry]) -> Settings:
     )
 
 
-def _services(group: Any, entries: Sequence[Entry]) -> tuple[tuple[ServiceSpec, ...], tuple[str, ...]]:
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A service, of whatever kind."""
+
+    name: str
+    workers: Count | None
+    wants_socket: bool
+    words: tuple[str, ...] = ()  # of a command
+    ready_after: float | None = None
+
+
+def commands(conf: cfg.ConfigOpts) -> tuple[CommandLine, ...]:
+    """Return what `command` names; `conf` came from `load`."""
+    return tuple(CommandLine.parse(str(text)) for text in conf[GROUP].command)
+
+
+def _commands(conf: cfg.ConfigOpts) -> list[_Wanted]:
+    found = commands(conf)
+    ready = dict(of_service(text, None, read_ready) for text in conf[GROUP].ready)
+    if source(conf, "ready") == DEFAULT or None not in ready:  # as early as startup_timeout demands
+        ready[None] = min(READY_AFTER, conf[GROUP].startup_timeout / 2)
+    return [
+        _Wanted(each.name, each.workers, each.wants_socket, each.words, ready.get(each.name, ready[None]))
+        for each in found
+    ]
+
+
+def _services(conf: cfg.ConfigOpts, wanted: Sequence[_Wanted]) -> tuple[tuple[ServiceSpec, ...], tuple[str, ...]]:
     """Return the services with their numbers of workers, and how those that are `auto` came about."""
-    wanted = {entry.target.name: entry.target.workers or group.workers for entry in entries}
-    automatic = [name for name, count in wanted.items() if isinstance(count, Auto)]
+    group = conf[GROUP]
+    counts = {each.name: each.workers or group.workers for each in wanted}
+    automatic = [name for name, count in counts.items() if isinstance(count, Auto)]
     size, why = auto(Machine.here(), group.max_worker_memory) if automatic else (0, "")
     notes = (f"{', '.join(automatic)}: workers = auto is {why}",) if automatic else ()
-    return tuple(_spec(name, count, size) for name, count in wanted.items()), notes
+    restart = dict(of_service(text, None, read_restart) for text in group.restart)
+    default = restart.get(None, RESTARTS[0])
+    specs = (
+        replace(
+            _spec(each.name, counts[each.name], size),
+            restart=restart.get(each.name, default),
+            ready_after=each.ready_after,
+            dumps_stacks=not each.words,
+        )
+        for each in wanted
+    )
+    return tuple(specs), notes
 
 
 def _spec(name: str, count: Count, size: int) -> ServiceSpec:
@@ -152,16 +208,17 @@ def _policy(group: Mapping[str, object]) -> Policy:
     return Policy(**values)  # type: ignore[arg-type]
 
 
-def _listen(conf: cfg.ConfigOpts, entries: Sequence[Entry]) -> tuple[Listen, ...]:
-    wanting = [entry.target.name for entry in entries if entry.wants_socket]
+def _listen(conf: cfg.ConfigOpts, services: Sequence[_Wanted]) -> tuple[Listen, ...]:
+    wanting = [each.name for each in services if each.wants_socket]
+    commands = {each.name for each in services if each.words}
     where = source(conf, "listen")
     addresses = [Address.parse(text) for text in conf[GROUP].listen]
-    candidates = wanting or [entry.target.name for entry in entries if where != DEFAULT]
+    candidates = wanting or [each.name for each in services if where != DEFAULT]
     problems, found = [], []
     for address in addresses:
         owner = address.service or (candidates[0] if len(candidates) == 1 else None)
         if owner is not None:
-            found.append(Listen(owner, address.text, where))
+            found.append(Listen(owner, address.text, where, blocking=owner in commands))
         elif candidates:
             problems.append(f"{told(conf, 'listen', address.text)}: {_whose(candidates)}")
     if not problems:

@@ -9,13 +9,17 @@ Durations are seconds.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from math import isfinite
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from oslo_config import cfg, types
 
 from launcher import counts
 from launcher.worker.backends import DEFAULT, NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 GROUP = "launcher"
 MOST = 10_000  # of whatever is counted small
@@ -153,10 +157,34 @@ class Items(Constrained, types.List):
     """Values separated by commas or line ends."""
 
     allowed = "values separated by commas"
+    joint = ","
+    one_line = "write one line, the values separated by commas"
 
-    def __call__(self, value: Any) -> list[str]:
+    def __call__(self, value: Any) -> list[Any]:
         parts = value if isinstance(value, list) else re.split(r"[,\n]", value)
         return [part.strip() for part in parts if part.strip()]
+
+
+@dataclass(frozen=True, slots=True)
+class Verbatim:
+    """A text in which oslo.config, which looks for options in a `str`, puts nothing in the place of a `$`."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Lines(Items):
+    """Values one a line, taken as they are: a comma in them means nothing."""
+
+    allowed = "values, one a line"
+    joint = "\n"
+    one_line = "write it once, one value a line, the further lines indented"
+
+    def __call__(self, value: Any) -> list[Any]:
+        parts = value if isinstance(value, list) else value.split("\n")
+        return [Verbatim(text) for part in parts if (text := str(part).strip())]
 
 
 def _option(name: str, kind: Constrained, default: object, *help_text: str) -> cfg.Opt:
@@ -174,6 +202,14 @@ OPTIONS: tuple[cfg.Opt, ...] = (
         "its last part names the service. On the command line the targets themselves are enough.",
     ),
     _option(
+        "command",
+        Lines(),
+        [],
+        "Programs to run as services: NAME:PROGRAM ARGS... or NAME=WORKERS:PROGRAM ARGS..., one a line.",
+        "The words are split as a shell would, but there is no shell. {fd} becomes the number of the listening socket,",
+        "3, and {worker} that of the worker, from 0. On the command line, --command may be given several times.",
+    ),
+    _option(
         "workers",
         Workers(),
         1,
@@ -189,6 +225,22 @@ OPTIONS: tuple[cfg.Opt, ...] = (
         "ADDRESS is HOST:PORT, :PORT, [IPV6]:PORT or unix:PATH; port 0 is any free port,",
         "and an IPv6 address takes IPv6 clients only.",
         "Without SERVICE= it goes to the only service that wants a socket.",
+    ),
+    _option(
+        "ready",
+        Items(),
+        ["1"],
+        "When a command is ready: [SERVICE=]SECONDS after its start, if it has not ended by then,",
+        "or [SERVICE=]notify, when it says so (sd_notify, NOTIFY_SOCKET); several separated by commas.",
+        "Without SERVICE= it holds for all commands that have none of their own.",
+    ),
+    _option(
+        "restart",
+        Items(),
+        ["always"],
+        "Whether a worker that ends by itself is replaced: [SERVICE=]always, on-failure (not after exit code 0)",
+        "or never; several separated by commas. Without SERVICE= it holds for all that have none of their own.",
+        "When nothing is left to run, the launcher ends with the exit code of the last that failed, else with 0.",
     ),
     _option(
         "backend",
@@ -372,6 +424,21 @@ BY_NAME: dict[str, cfg.Opt] = {option.name: option for option in OPTIONS}
 def allowed(option: cfg.Opt) -> str:
     """Return what `option` accepts, in words that follow `must be`."""
     return cast("Constrained", option.type).allowed
+
+
+def joined(option: cfg.Opt, texts: Sequence[str]) -> str:
+    """Return the value of an option that was given several times: all of it, or the last."""
+    return option.type.joint.join(texts) if isinstance(option.type, Items) else texts[-1]
+
+
+def several(option: cfg.Opt) -> str:
+    """Return how several values are written, in words."""
+    return cast("Items", option.type).one_line
+
+
+def is_verbatim(option: cfg.Opt) -> bool:
+    """Whether a `$` in `option` is no reference to another one."""
+    return isinstance(option.type, Lines)
 
 
 def takes_many(option: cfg.Opt) -> bool:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from oslo_config import cfg, iniparser
 
 from launcher.errors import ConfigError
-from launcher.options import BY_NAME, GROUP, takes_many
+from launcher.options import BY_NAME, GROUP, several, takes_many
 from launcher.spelling import did_you_mean, line, nearest, shown
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def repeated(assignments: Iterable[Assignment]) -> list[str]:
     last = {(each.origin, each.option): each for each in many}
     return [
         f"{each.option} = {shown(each.value)} ({each.source}): set {count[key]} times in this file, only the last "
-        "would count: write one line, the values separated by commas"
+        f"would count: {several(BY_NAME[each.option])}"
         for key, each in last.items()
         if count[key] > 1
     ]

@@ -5,24 +5,29 @@ A value that cannot be read takes part in no comparison, so a mistake is reporte
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from oslo_config import cfg
 
 from launcher.addresses import Address, overlap
+from launcher.commands import CommandLine, of_service, read_ready, read_restart
+from launcher.counts import Between
 from launcher.errors import ConfigError
 from launcher.options import BY_NAME, GROUP, allowed
-from launcher.provenance import Assignment, Configuration, source, told
+from launcher.provenance import DEFAULT, Assignment, Configuration, source, told
 from launcher.spelling import did_you_mean, line, plain, shown
 from launcher.worker import application
 from launcher.worker.hooks import MOMENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
+
+T = TypeVar("T")
 
 HALF_GRACE = "default, half of graceful_shutdown_timeout"
 NO_SERVICES = (
-    "no services: name one, as in `launcher run shop:api`, or set services = shop:api in [launcher] of a config file"
+    "no services: name one, as in `launcher run shop:api` or `launcher run --command 'web:./server'`, "
+    "or set services = shop:api in [launcher] of a config file"
 )
 
 
@@ -43,7 +48,20 @@ def check_foreign(conf: cfg.ConfigOpts) -> list[str]:
         for each in MOMENTS
         if values.get(each)
     ]
-    return [*problems, *hooks, *_backoff(conf, values), *_addresses(conf, values.get("listen"), None)]
+    return [
+        *problems,
+        *hooks,
+        *_backoff(conf, values),
+        *_addresses(conf, values.get("listen"), None),
+        *_foreign(conf, values),
+    ]
+
+
+def _foreign(conf: cfg.ConfigOpts, values: Mapping[str, object]) -> list[str]:
+    commands = [
+        f"{told(conf, 'command', each)}: only `launcher run` runs commands" for each in _list(values, "command")
+    ]
+    return [*commands, *_of_services(conf, "restart", values, None, read_restart)[0]]
 
 
 def _values(conf: cfg.ConfigOpts, refused: Container[str]) -> tuple[dict[str, object], list[str]]:
@@ -101,17 +119,103 @@ def _keepalive(conf: Configuration, values: Mapping[str, object]) -> list[str]:
 
 
 def _services(conf: cfg.ConfigOpts, values: Mapping[str, object]) -> list[str]:
+    targets, problems = _targets(conf, values)
+    commands, more = _commands(conf, values)
+    problems += more
+    names = None
+    if targets is not None and commands is not None:
+        problems += [
+            f"{told(conf, 'command', each)}: services has one of this name already; choose another"
+            for each in sorted({*targets} & {*commands})
+        ]
+        names = [*targets, *commands]
+        if not names:
+            problems.append(NO_SERVICES)
+    addresses = _addresses(conf, values.get("listen"), names)
+    return [*problems, *addresses, *_ready(conf, values, commands, names), *_restart(conf, values, names)]
+
+
+def _targets(conf: cfg.ConfigOpts, values: Mapping[str, object]) -> tuple[list[str] | None, list[str]]:
+    if "services" not in values:
+        return None, []
+    try:
+        return [each.name for each in application.targets(conf[GROUP].services, source(conf, "services"))], []
+    except ConfigError as err:
+        return None, [str(err)]
+
+
+def _commands(conf: cfg.ConfigOpts, values: Mapping[str, object]) -> tuple[list[str] | None, list[str]]:
+    """Return the names of the commands, None if not all can be read, and what is wrong with them."""
+    names: list[str] = []
     problems = []
-    names: list[str] | None = None
-    if "services" in values:
+    for text in map(str, _list(values, "command")):
         try:
-            found = application.targets(conf[GROUP].services, source(conf, "services"))
-            names = [target.name for target in found]
-        except ConfigError as err:
-            problems.append(str(err))
-    if names == []:
-        problems.append(NO_SERVICES)
-    return [*problems, *_addresses(conf, values.get("listen"), names)]
+            command = CommandLine.parse(text)
+        except ValueError as err:
+            problems.append(f"{told(conf, 'command', text)}: {err}")
+            continue
+        if command.name in names:
+            problems.append(f"{told(conf, 'command', text)}: a command {command.name} is there already")
+        if command.workers is None and isinstance(values.get("workers"), Between):
+            elastic = told(conf, "workers", values["workers"])
+            problems.append(
+                f"{told(conf, 'command', text)}: say how many, as in {command.name}=4: "
+                f"{elastic} follows how busy workers are, which a command does not tell"
+            )
+        names.append(command.name)
+    return (None if problems or "command" not in values else names), problems
+
+
+def _ready(
+    conf: cfg.ConfigOpts, values: Mapping[str, object], commands: Sequence[str] | None, names: Sequence[str] | None
+) -> list[str]:
+    if commands is None or names is None:
+        return []
+    problems, found = _of_services(conf, "ready", values, names, read_ready)
+    startup = values.get("startup_timeout")
+    for text, (service, seconds) in found.items():
+        if service is not None and service not in commands:
+            problems.append(f"{told(conf, 'ready', text)}: {service} is no command, it says itself when it is ready")
+        if (
+            seconds is not None
+            and isinstance(startup, float)
+            and seconds >= startup
+            and source(conf, "ready") != DEFAULT
+        ):
+            limit = told(conf, "startup_timeout", plain(startup))
+            problems.append(f"{told(conf, 'ready', text)}: must be less than {limit}")
+    return problems
+
+
+def _restart(conf: cfg.ConfigOpts, values: Mapping[str, object], names: Sequence[str] | None) -> list[str]:
+    return [] if names is None else _of_services(conf, "restart", values, names, read_restart)[0]
+
+
+def _of_services(
+    conf: cfg.ConfigOpts,
+    option: str,
+    values: Mapping[str, object],
+    names: Sequence[str] | None,
+    read: Callable[[str], T],
+) -> tuple[list[str], dict[str, tuple[str | None, T]]]:
+    """Return what is wrong with values that are said of single services, and those that can be read."""
+    problems: list[str] = []
+    found: dict[str, tuple[str | None, T]] = {}
+    for text in _list(values, option):
+        try:
+            service, value = of_service(text, names, read)
+        except ValueError as err:
+            problems.append(f"{told(conf, option, text)}: {err}")
+            continue
+        if any(service == other for other, _ in found.values()):
+            problems.append(f"{told(conf, option, text)}: set before for {service or 'all services'}")
+        found[text] = service, value
+    return problems, found
+
+
+def _list(values: Mapping[str, object], option: str) -> list[Any]:
+    found = values.get(option)
+    return found if isinstance(found, list) else []
 
 
 def _addresses(conf: cfg.ConfigOpts, texts: object, names: Sequence[str] | None) -> list[str]:

@@ -35,8 +35,10 @@ def main(argv: Sequence[str]) -> int:
     """Check what `argv` would run; return the exit code."""
     try:
         conf = config.load(argv, prog="launcher check")
-        backends.select(conf.launcher.backend).patch()
-        settings = config.settings(conf, application.load(config.targets(conf)))
+        targets = config.targets(conf)
+        if targets:
+            backends.select(conf.launcher.backend).patch()
+        settings = config.settings(conf, application.load(targets))
         hooks.load(config.hooks(conf))
     except LauncherError as err:
         for line in str(err).splitlines():

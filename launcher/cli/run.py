@@ -43,6 +43,8 @@ def main(argv: Sequence[str]) -> int:
     signals.restore(())  # from here on the loop hears of what arrived since the first statement
     code = loop.run()
     reaper.sweep()
+    if loop.commands is not None:
+        loop.commands.finish()
     return code
 
 

@@ -73,6 +73,10 @@ class Core:
         """A generation can be spawned from.  Told again, it adds the services that are new."""
         molds.prepared(self.state, generation, services, policy, now)
 
+    def mold_leaves(self, generation: int, now: float) -> None:
+        """The mold of a prepared generation ends by itself, and is not missed: nothing is forked by it."""
+        molds.leaves(self.state, generation, now)
+
     def prepare_failed(self, generation: int, code: int, reason: str, now: float) -> None:
         """A generation could not be loaded; `reason` is for people, `code` for the container's end."""
         molds.refused(self.state, generation, code, reason, now)
@@ -105,6 +109,11 @@ class Core:
         """A worker that serves is to be replaced by a fresh one, which is ready first; one at a time a service."""
         if (child := self.children.get(pid)) is not None:
             workers.retire(self.state, child, why)
+
+    def says(self, pid: int, text: str) -> None:
+        """A worker tells people what it does."""
+        if (child := self.children.get(pid)) is not None:
+            child.says = text
 
     def exited(self, pid: int, status: int, now: float, cause: str = "") -> None:
         """A child was reaped, with a status as of `os.waitstatus_to_exitcode`; `cause` says more to people.

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 
 from launcher.supervisor.ends import leaves_ready, worker_given_up
 from launcher.supervisor.pacing import count_fork, take_turn, throttled, yield_turn
-from launcher.supervisor.situation import grace, lacks, next_event, unprepared, vacant, wanted, why_late, why_unwanted
+from launcher.supervisor.situation import (
+    dumps_stacks,
+    grace,
+    lacks,
+    next_event,
+    unprepared,
+    vacant,
+    wanted,
+    why_late,
+    why_unwanted,
+)
 from launcher.supervisor.state import LIVE, Kill, Prepare, Spawn, Stage
 from launcher.supervisor.workers import come_of_age
 
@@ -18,7 +28,7 @@ if TYPE_CHECKING:
 
 def decide(state: State, slot: Slot, now: float) -> Action | None:
     """Name the one thing to do about a slot now, or None."""
-    for child in slot.children:
+    for child in slot.children:  # all of them first: one that gets ready may take the place of another
         if next_event(state, child) <= now < child.deadline:
             come_of_age(state, child, now)
     for child in slot.children:
@@ -56,13 +66,15 @@ def escalate(state: State, child: Child, now: float) -> Kill:
     stage, why = child.stage, why_late(state, child)
     if stage is Stage.READY:
         leaves_ready(state, child, now)
-    if state.at_once or stage is Stage.ABORTED:
+    if state.at_once or stage is Stage.ABORTED or not dumps_stacks(child):
+        signum = Signals.SIGKILL
         child.enter(Stage.KILLED, now, inf)
-        return Kill(child.pid, Signals.SIGKILL, why)
-    child.enter(Stage.ABORTED, now, state.policy.abort_timeout)
-    if stage in LIVE:
+    else:
+        signum = Signals.SIGABRT
+        child.enter(Stage.ABORTED, now, state.policy.abort_timeout)
+    if stage in LIVE and not state.at_once:
         worker_given_up(state, child, why, now)
-    return Kill(child.pid, Signals.SIGABRT, why)
+    return Kill(child.pid, signum, why)
 
 
 def fill(state: State, slot: Slot, service: Service, now: float) -> Spawn | None:

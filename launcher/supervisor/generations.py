@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from socket import socket
 
+    from launcher.supervisor.command import Command
     from launcher.supervisor.core import Core
     from launcher.supervisor.log import Log
     from launcher.supervisor.settings import Settings
@@ -69,6 +70,8 @@ class Generations:
             self._prepare_failed(generation, EXIT_CONFIG, f"{changed} {', '.join(sorted(missing))}: HUP takes it up")
             return
         self._core.prepared(generation, settings.services, settings.policy, monotonic())
+        if not settings.needs_mold:
+            self._core.mold_leaves(generation, monotonic())
 
     def extend(self, settings: Settings) -> None:
         """Add the services that these settings have more than those of the newest generation; its sockets are bound."""
@@ -80,6 +83,11 @@ class Generations:
     def listeners_of(self, spawn: Spawn) -> Sequence[socket]:
         """Return the sockets of the service that is to be spawned."""
         return self.listeners.of(self.settings[spawn.generation].listen, spawn.service)
+
+    def command_of(self, spawn: Spawn) -> Command | None:
+        """Return what the service that is to be spawned executes, if it is a command."""
+        commands = self.settings[spawn.generation].commands
+        return next((each for each in commands if each.service == spawn.service), None)
 
     def forget_unused(self) -> None:
         """Let go of settings that no generation uses any more, and of sockets that no service does."""

@@ -17,6 +17,8 @@ from launcher.supervisor.stderr import Stderr
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from launcher.supervisor.relay import Origin
+
 LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -60,16 +62,34 @@ class Log:
         if not self._write(text):
             self._lost += 1
 
+    def relayed(self, origin: Origin, line: bytes) -> bytes:
+        """Return a line that a command has written, without its end, as it is to be passed on, with its end."""
+        if self._style != "json":
+            return b"%s[%d] | %s\n" % (origin.service.encode(), origin.slot, line)
+        fields = {
+            "time": _stamp(),
+            "level": "info",
+            "process": origin.pid,
+            "logger": origin.service,
+            "slot": origin.slot,
+            "stream": origin.stream,
+            "message": line.decode(errors="backslashreplace"),
+        }
+        return json.dumps(fields).encode() + b"\n"
+
     def _format(self, level: str, text: str) -> str:
-        now = time()
-        stamp = f"{strftime('%Y-%m-%dT%H:%M:%S', gmtime(now))}.{int(now % 1 * 1000):03d}Z"
         if self._style == "json":
-            line = {"time": stamp, "level": level, "process": os.getpid(), "logger": "launcher", "message": text}
+            line = {"time": _stamp(), "level": level, "process": os.getpid(), "logger": "launcher", "message": text}
             return json.dumps(line)
-        return f"{stamp} {level.upper():7} launcher[{os.getpid()}] {text}"
+        return f"{_stamp()} {level.upper():7} launcher[{os.getpid()}] {text}"
 
     def _write(self, line: str) -> bool:
         return self._stderr.write(f"{line}\n")
+
+
+def _stamp() -> str:
+    now = time()
+    return f"{strftime('%Y-%m-%dT%H:%M:%S', gmtime(now))}.{int(now % 1 * 1000):03d}Z"
 
 
 def open_missing_stdio() -> None:

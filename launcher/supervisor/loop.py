@@ -24,7 +24,7 @@ from launcher.supervisor.generations import Generations
 from launcher.supervisor.hooks import WORKER_EXIT, Hooks
 from launcher.supervisor.log import Log
 from launcher.supervisor.memory import MemoryLimit
-from launcher.supervisor.notices import Born, ForkFailed, NoticePipe, Ready, Spent
+from launcher.supervisor.notices import Born, ExecFailed, ForkFailed, NoticePipe, Ready, Spent
 from launcher.supervisor.orders import Orders
 from launcher.supervisor.reaper import Reaper
 from launcher.supervisor.reloads import Reloads
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
 
+    from launcher.supervisor.commands import Commands
     from launcher.supervisor.hooks import HookCall
     from launcher.supervisor.settings import Settings
     from launcher.supervisor.spawn import Loaded, Spawner
@@ -70,6 +71,7 @@ class Loop:
         )
         self.hooks = Hooks(self.log, self._ask_for_hook, self._pre_stop_ended)
         self.listeners = self.generations.listeners
+        self.commands: Commands | None = None  # made when it is needed
         self._reloads = Reloads()
         status = Status(self.core, self._reloads)
         self._orders = Orders(self.core, self.log, self.generations, status)
@@ -129,6 +131,8 @@ class Loop:
         self.listeners.close_in_child(keep)
         self._epoll.close()
         self._control.close_in_child()
+        if self.commands is not None:
+            self.commands.close_in_child()
         os.close(self._notices.fd)
         os.close(self._lifeline[1])
 
@@ -137,6 +141,11 @@ class Loop:
         self._watchdog.configure(settings.policy.liveness_timeout)
         self._memory_limit.in_force(settings)
         self._elasticity.in_force(settings)
+        if settings.commands and self.commands is None:
+            from launcher.supervisor.commands import Commands
+
+            self.commands = Commands(self, self._is_ready, self.core.says)
+            self._orders.commands = self.commands
         if not self._control_opened:
             self._control_opened = True
             where = self._control.open(settings.runtime_dir)
@@ -182,6 +191,8 @@ class Loop:
             self._watched.get(fd, _nothing)()
         if dead:
             self.spawner.hear_all()
+            if self.commands is not None:
+                self.commands.hear()
         self._hear_workers()
         for pid, status in dead:
             self._bury(pid, status)
@@ -204,16 +215,23 @@ class Loop:
                 case ForkFailed(serial, error):
                     self.core.spawn_failed(serial, os.strerror(error).lower(), now)
                 case Ready(pid):
-                    self.core.ready(pid, now)
-                    self._watchdog.meet([pid], now)
-                    self._say_of(pid, "info", "is ready")
-                    self._memory_limit.ready(pid)
+                    self._is_ready(pid)
                 case Spent(pid):
                     self.core.retire(pid, "has served max_requests", now)
+                case ExecFailed(pid, error) if self.commands is not None:
+                    self.commands.failed(pid, error)
+
+    def _is_ready(self, pid: int) -> None:
+        now = monotonic()
+        self.core.ready(pid, now)
+        self._watchdog.meet([pid], now)
+        self._say_of(pid, "info", "is ready")
+        self._memory_limit.ready(pid)
 
     def _bury(self, pid: int, status: int) -> None:
+        unexecuted = self.commands.ended(pid) if self.commands is not None else ""
         child = self.core.children.get(pid)
-        cause = self._cause(child, status)
+        cause = unexecuted or self._cause(child, status)
         end = cause or describe(status)
         if child is None:
             if not self.hooks.ended(pid, status):
@@ -282,6 +300,8 @@ class Loop:
         level = "info" if kill.signum == Signals.SIGTERM else "warning"
         self._say_of(kill.pid, level, f"gets {kill.signum.name[3:]}: {kill.why}")
         self._signal(kill.pid, kill.signum)
+        if kill.signum == Signals.SIGKILL and self.commands is not None and kill.pid in self.commands:
+            self.commands.kill_group(kill.pid)
         if kill.pid in self._reaper.stopped:  # what was sent waits until it goes on
             os.kill(kill.pid, Signals.SIGCONT)
 
@@ -306,8 +326,13 @@ class Loop:
             self.core.prepare_started(generation, pid, monotonic())
 
     def _spawn(self, spawn: Spawn) -> None:
+        listeners = self.generations.listeners_of(spawn)
+        command = self.generations.command_of(spawn)
         try:
-            pid = self.spawner.spawn(spawn, self.generations.listeners_of(spawn))
+            if command is not None and self.commands is not None:
+                pid: int | None = self.commands.spawn(spawn, command, listeners)
+            else:
+                pid = self.spawner.spawn(spawn, listeners)
         except OSError as error:
             self.spawn_failed(spawn.serial, (error.strerror or str(error)).lower())
             return

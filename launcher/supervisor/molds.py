@@ -57,6 +57,15 @@ def prepared(state: State, generation: int, services: Iterable[ServiceSpec], pol
     record.waiting.clear()
 
 
+def leaves(state: State, generation: int, now: float) -> None:
+    """The mold of a prepared generation ends by itself: nothing is forked by it."""
+    record = state.generations.get(generation)
+    for child in record.slot.live() if record and record.prepared else ():
+        child.asked = True
+        child.enter(Stage.STOPPING, now, grace(state, child))
+        state.mark(child.slot)
+
+
 def refused(state: State, generation: int, code: int, reason: str, now: float) -> None:
     """A generation could not be loaded; `reason` is for people, `code` for the container's end."""
     record = state.generations.get(generation)

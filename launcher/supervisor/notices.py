@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _FORMAT = struct.Struct("=Bii")
-_BORN, _READY, _FORK_FAILED, _SPENT = 1, 2, 3, 4
+_BORN, _READY, _FORK_FAILED, _SPENT, _EXEC_FAILED = 1, 2, 3, 4, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,15 @@ class ForkFailed:
     error: int
 
 
-Notice = Born | Ready | Spent | ForkFailed
+@dataclass(frozen=True, slots=True)
+class ExecFailed:
+    """A command could not be executed; `error` is an errno."""
+
+    pid: int
+    error: int
+
+
+Notice = Born | Ready | Spent | ForkFailed | ExecFailed
 
 
 class NoticePipe:
@@ -83,6 +91,8 @@ class NoticePipe:
                         yield Spent(first)
                     case _ if kind == _FORK_FAILED:
                         yield ForkFailed(first, second)
+                    case _ if kind == _EXEC_FAILED:
+                        yield ExecFailed(first, second)
 
     def close(self) -> None:
         """Close both ends."""
@@ -104,6 +114,8 @@ def announce(write_fd: int, notice: Notice) -> None:
             fields = (_SPENT, pid, 0)
         case ForkFailed(serial, error):
             fields = (_FORK_FAILED, serial, error)
+        case ExecFailed(pid, error):
+            fields = (_EXEC_FAILED, pid, error)
     try:
         posix.write(write_fd, _FORMAT.pack(*fields))
     except BrokenPipeError:

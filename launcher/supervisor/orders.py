@@ -8,6 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from launcher.supervisor.commands import Commands
     from launcher.supervisor.core import Core
     from launcher.supervisor.generations import Generations
     from launcher.supervisor.log import Log
@@ -19,6 +20,7 @@ class Orders:
 
     def __init__(self, core: Core, log: Log, generations: Generations, status: Status) -> None:
         self._core, self._log, self._generations, self._status = core, log, generations, status
+        self.commands: Commands | None = None
 
     def obey(self, signum: int) -> None:
         """Do what a signal asks for."""
@@ -69,5 +71,7 @@ class Orders:
 
     def _forward(self, signum: int) -> None:
         for child in self._core.children.values():
-            if child.slot.service is not None:
+            # A program knows nothing of a state report, and most end on USR2.
+            spared = signum == Signals.SIGUSR2 and self.commands is not None and child.pid in self.commands
+            if child.slot.service is not None and not spared:
                 os.kill(child.pid, signum)

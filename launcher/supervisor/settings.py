@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from math import inf
 from typing import Any, Literal
 
+from launcher.supervisor.command import Command
+
 Restart = Literal["always", "on-failure", "never"]
 
 
@@ -57,6 +59,8 @@ class Listen:
     """`HOST:PORT`, `[IPV6]:PORT`, `:PORT` or `unix:PATH`."""
     source: str
     """Where it was set, for the message that says it cannot be bound."""
+    blocking: bool = False
+    """What a command gets, as from systemd: it may know of nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,8 @@ class ServiceSpec:
     """Whether a worker that ended by itself is replaced; `on-failure`: not after exit code 0."""
     ready_after: float | None = None
     """Seconds after the fork when a worker that has not ended counts as ready; None: it says so itself."""
+    dumps_stacks: bool = True
+    """Whether ABRT makes a worker write its stacks; else KILL follows TERM at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,8 @@ class Settings:
     """Everything that one generation is run with."""
 
     services: tuple[ServiceSpec, ...]
+    commands: tuple[Command, ...] = ()
+    """Those of the services that are commands."""
     listen: tuple[Listen, ...] = ()
     policy: Policy = Policy()
     reset_on_hup: bool = False
@@ -95,6 +103,11 @@ class Settings:
     notes: tuple[str, ...] = ()
     """What a person should know of how these came about."""
 
+    @property
+    def needs_mold(self) -> bool:
+        """Whether anything is asked of a mold once it has loaded: it does not fork commands."""
+        return len(self.services) > len(self.commands) or bool(self.hooks)
+
     def to_json(self) -> dict[str, Any]:
         """Plain values for the way from the mold to PID 1; `inf` becomes null, JSON has none."""
         plain = asdict(self)
@@ -107,11 +120,13 @@ class Settings:
         policy: dict[str, Any] = {key: inf if value is None else value for key, value in plain["policy"].items()}
         services = tuple(ServiceSpec(**spec) for spec in plain["services"])
         listen = tuple(Listen(**listen) for listen in plain["listen"])
+        commands = tuple(Command(**{**each, "words": tuple(each["words"])}) for each in plain["commands"])
         return cls(
             **{
                 **plain,
                 "policy": Policy(**policy),
                 "services": services,
+                "commands": commands,
                 "listen": listen,
                 "hooks": tuple(plain["hooks"]),
                 "notes": tuple(plain["notes"]),

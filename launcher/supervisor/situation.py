@@ -115,3 +115,9 @@ def grace(state: State, child: Child) -> float:
     # A mold that has stayed is asked when the workers have ended: a second grace would be too much.
     is_last = policy.molds_stay and child.slot.service is None and child.slot is not state.strays
     return min(policy.graceful_shutdown_timeout, policy.mold_timeout) if is_last else policy.graceful_shutdown_timeout
+
+
+def dumps_stacks(child: Child) -> bool:
+    """Whether ABRT is of any use before KILL: a mold's stacks, too, say where it hangs."""
+    service = child.slot.service
+    return service is None or service.version.spec.dumps_stacks

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     Key = tuple[str, ...]
 
+# The mode belongs to the socket, which those of the old generation are still using.
+CHANGED_HANDS = "goes from a command to another kind of service, or back; this takes a restart, a reload cannot do it"
 BACKLOG = 2048  # the kernel caps it at net.core.somaxconn
 
 
@@ -41,9 +43,11 @@ class Listeners:
         problems, chosen = [], []
         for key, listen in _keyed(wanted):
             if key in self._open or key in fresh:
+                if key in self._open and self._open[key].getblocking() != listen.blocking:
+                    problems.append(f"listen = {listen.address} ({listen.source}): {CHANGED_HANDS}")
                 continue
             try:
-                fresh[key] = _bind(listen.address)
+                fresh[key] = _bind(listen.address, blocking=listen.blocking)
             except OSError as error:
                 why = self._ours(listen.address, error) or _explain(listen.address, error)
                 problems.append(f"listen = {listen.address} ({listen.source}): {why}")
@@ -123,7 +127,7 @@ def _close(sockets: dict[Key, socket.socket]) -> None:
             remove(path)
 
 
-def _bind(address: str) -> socket.socket:
+def _bind(address: str, *, blocking: bool = False) -> socket.socket:
     sockets = unpatched("socket")
     listener: socket.socket
     if address.startswith("unix:"):
@@ -145,7 +149,7 @@ def _bind(address: str) -> socket.socket:
     except OSError:
         listener.close()
         raise
-    listener.setblocking(False)
+    listener.setblocking(blocking)
     return listener
 
 

@@ -119,6 +119,7 @@ class Child:
     retire_at: float = inf  # when it is too old
     retiring: str = ""  # why it is to be replaced although it serves
     hung: str = ""  # why it is known to serve nobody
+    says: str = ""  # what it does, for people
     born: float = field(init=False)
 
     def __post_init__(self) -> None:

@@ -92,4 +92,5 @@ def _of_worker(child: Child, service: Service, now: float) -> dict[str, Any]:
         "stage": child.stage.name.lower(),
         "since": round(now - child.since, 3),
         "age": round(now - child.born, 3),
+        "says": child.says,
     }

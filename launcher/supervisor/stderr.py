@@ -16,7 +16,7 @@ class Stderr:
     """The stderr of this process, opened anew where that is possible."""
 
     def __init__(self) -> None:
-        self._fd = _open_nonblocking(STDERR)
+        self._fd = open_nonblocking(STDERR)
 
     def write(self, text: str) -> bool:
         """Write, the end of it at least; return whether it was taken, or there is nobody to take it."""
@@ -45,7 +45,7 @@ class Stderr:
         return bool(poll.poll(0))
 
 
-def _open_nonblocking(fd: int) -> int:
+def open_nonblocking(fd: int) -> int:
     """Open a pipe or terminal anew: setting O_NONBLOCK on the shared one would change it for everybody."""
     try:
         if posix.fstat(fd).st_mode & S_IFMT in {S_IFIFO, S_IFCHR}:

@@ -86,6 +86,8 @@ def run(argv: Sequence[str], ties: Ties, channel: socket.socket, *, first: bool)
     gc.collect()
     gc.freeze()  # what is shared with the workers stays untouched by their collections
     wire.send(Loaded(mold.settings).pack())
+    if not mold.settings.needs_mold:
+        return 0
     _serve(mold, ties, wire)
     return 0
 
@@ -95,8 +97,9 @@ def load(argv: Sequence[str], wire: _socket.socket, *, first: bool) -> Mold:
     conf = config.load(argv)
     named = config.hooks(conf)
     wire.send(Loaded(startup_timeout=conf.launcher.startup_timeout).pack())
-    backends.select(conf.launcher.backend).patch()
     targets = config.targets(conf)
+    if targets:
+        backends.select(conf.launcher.backend).patch()
     gc.enable()  # off since we began: our own imports only set it off for nothing
     ours = set(sys.modules)
     entries = application.load(targets)

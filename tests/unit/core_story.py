@@ -104,6 +104,11 @@ class Story:
         specs = [ServiceSpec(**spec(each)) for each in services]
         self.core.prepared(self.prepared, specs, self.policy, self.now)
 
+    def load_command(self, name: str) -> None:
+        specs = [ServiceSpec(name, 1, ready_after=2.0, dumps_stacks=False)]
+        self.core.prepared(self.prepared, specs, self.policy, self.now)
+        self.core.mold_leaves(self.prepared, self.now)
+
     def refuse(self, code: str, *reason: str) -> None:
         self.core.prepare_failed(self.prepared, int(code), " ".join(reason), self.now)
 

@@ -121,6 +121,7 @@ class TestPrecedence:
     def test_every_option_can_be_an_argument_and_a_variable(self, load, monkeypatch):
         sample = {"services": "a:b", "listen": ":1", "backend": "eventlet", "reload_method": "reset"}
         sample |= {"on_crash_loop": "backoff", "log_format": "JSON", "log_level": "DEBUG"}
+        sample |= {"command": "web:sh -c 'echo a, $b'", "restart": "never", "ready": "5"}
         sample |= {"limit_jitter": "0.7", "max_worker_memory": "7G"}
         sample |= {"runtime_dir": "/r", "termination_log": "/t", "graceful_shutdown_timeout": "70"}
         sample |= dict.fromkeys(MOMENTS, "a:hook")

@@ -24,6 +24,34 @@ from tests.unit.core_story import (
 )
 
 HISTORIES = {
+    "a command is ready when it has lived for so long, and takes the place of the old one then": [
+        (0, "begin", "prepare 1"),
+        (0, "load_command job", "spawn job.0 g1"),
+        (0, "born 1"),
+        (2, "wait"),
+        (5, "reload", "prepare 2"),
+        (5, "load_command job", "spawn job.0 g2"),
+        (5, "born 2"),
+        (7, "wait", "TERM 1", "reloaded 2 "),
+    ],
+    "a command that does not end is killed without ABRT": [
+        (0, "begin", "prepare 1"),
+        (0, "load_command job", "spawn job.0 g1"),
+        (0, "born 1"),
+        (2, "wait"),
+        (3, "stop", "close", "TERM 1"),
+        (6, "wait", "KILL 1"),
+        (6, "exit 1 -9", "finish 137 job: worker 1 did not end in time and was killed"),
+    ],
+    "the mold of commands alone ends, and is not missed": [
+        (0, "begin", "prepare 1"),
+        (0, "mold 9"),
+        (0, "load_command job", "spawn job.0 g1"),
+        (0, "born 1"),
+        (1, "exit 9 0"),
+        (2, "wait"),
+        (3, "exit 1 0", "spawn job.0 g1"),
+    ],
     "a fork that fails once nobody wants it is no failure": [
         (0, "begin", "prepare 1"),
         (0, "load api=1", "spawn api.0 g1"),
