@@ -77,6 +77,7 @@ def main(mask: "Iterable[int]" = MASK) -> int:
 
             init.run(arguments, mask)
         case ["run", *arguments]:
+            gc.disable()  # the imports would set it off for nothing; `run` turns it on again
             from launcher.cli import run
 
             return run.main(arguments)

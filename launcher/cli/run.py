@@ -40,6 +40,8 @@ def main(argv: Sequence[str]) -> int:
         signals.ignore_as_python_does()
 
     loop.spawner = MoldSpawner(mold, prologue, loop)
+    gc.freeze()
+    gc.enable()
     signals.restore(())  # from here on the loop hears of what arrived since the first statement
     code = loop.run()
     reaper.sweep()
