@@ -28,7 +28,7 @@ WORKERS: tuple[Column, ...] = (
     ("SLOT", lambda worker: str(worker["slot"])),
     ("PID", lambda worker: str(worker["pid"])),
     ("GENERATION", lambda worker: str(worker["generation"])),
-    ("STAGE", lambda worker: worker["stage"]),
+    ("STAGE", lambda worker: f"{worker['stage']}: {brief(says)}" if (says := worker["says"]) else worker["stage"]),
     ("SINCE", lambda worker: duration(worker["since"])),
     ("AGE", lambda worker: duration(worker["age"])),
 )

@@ -168,6 +168,7 @@ class TestReadiness:
             lambda: [each["says"] for each in program.ask("status").get("workers", ()) if each["says"]], "its word"
         )
         assert said == ["warming up"]
+        assert "starting: warming up" in launcher(program, "status", "--runtime-dir", str(program.folder)).stdout
         assert program.workers() == []
         program.open_gate()
         program.wait_ready(1)
