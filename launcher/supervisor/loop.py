@@ -290,9 +290,9 @@ class Loop:
             case Tell(level, text):
                 self.log.lines(level, text.splitlines())
             case Reloaded(generation, error):
-                self._reloads.ended(generation, error)
                 if not error:
                     self.log.say("info", f"generation {generation} is in force and ready")
+                self._reloads.ended(generation, error)
             case Finish():
                 self._end(action)
 
