@@ -30,12 +30,12 @@ def decide(state: State, slot: Slot, now: float) -> Action | None:
     """Name the one thing to do about a slot now, or None."""
     for child in slot.children:  # all of them first: one that gets ready may take the place of another
         if next_event(state, child) <= now < child.deadline:
-            come_of_age(state, child, now)
+            come_of_age(state, child, now)  # which may make another one of them unwanted
     for child in slot.children:
-        if child.deadline <= now:
-            return escalate(state, child, now)
         if child.stage in LIVE and not wanted(state, child):
             return ask_to_end(state, child, now)
+        if child.deadline <= now:
+            return escalate(state, child, now)
     if slot.pending is not None:
         return overdue_answer(state, slot, now)
     if slot.service is not None:

@@ -59,7 +59,7 @@ def worker_failed(state: State, child: Child, code: int, end: str, now: float) -
         _over(state, slot, code, reason, now)
     elif starting and falls_back(service) and child.generation == service.version.generation:
         abandon(state, service, reason)
-    elif starting and service.proven is None and code == EXIT_CONFIG:
+    elif starting and service.proven is None and code == EXIT_CONFIG and not service.ready:
         give_up(state, EXIT_CONFIG, reason, now)
     else:
         failed(state, slot, code, end, now)
@@ -124,7 +124,7 @@ def begin_stop(state: State, now: float) -> None:
 def _is_over(slot: Slot, service: Service, code: int) -> bool:
     """Whether nobody follows the worker that ended with this code."""
     spec = service.version.spec
-    if slot.pending is not None or slot.heirs(service.version.generation):
+    if slot.pending is not None or slot.live():
         return False
     return spec.restart == "never" or (spec.restart == "on-failure" and code == 0)
 

@@ -20,6 +20,7 @@ THROTTLE_DELAY = 1.0  # seconds; oslo.service's sleep before a throttled fork
 def take_turn(slot: Slot, service: Service) -> bool:
     """Return whether the slot may be filled now; else it is queued.  A slot that serves nobody never waits."""
     if not slot.serving():
+        service.queue.pop(slot, None)  # or it would be offered a turn that it does not look at
         return True
     if service.turn is None:
         service.turn = slot

@@ -22,10 +22,11 @@ def wanted(state: State, child: Child) -> bool:
     if state.terminating or not slot.open:
         return False
     heirs = slot.heirs(service.version.generation)
-    if child in heirs:
+    if child in heirs or child.hung:  # who hangs gets ABRT, not TERM
         return True
-    # One of another generation, or to be retired, serves on until the right one is ready in its place.
-    return child.stage is Stage.READY and not any(heir.stage is Stage.READY for heir in heirs)
+    # One of another generation, or to be retired, serves on until the right one is ready in its place: the youngest.
+    ready = [each for each in slot.children if each.stage is Stage.READY and not each.hung]
+    return child in ready[-1:] and not any(each in heirs for each in ready)
 
 
 def molds_stay(state: State) -> bool:

@@ -154,11 +154,12 @@ class Slot:
 
     def heirs(self, generation: int) -> list[Child]:
         """Those of a generation that start or serve and are to stay."""
-        return [c for c in self.children if c.stage in LIVE and c.generation == generation and not c.retiring]
+        live = self.live()
+        return [c for c in live if c.generation == generation and not (c.retiring or c.hung)]
 
     def serving(self) -> bool:
-        """Whether a child is ready."""
-        return any(c.stage is Stage.READY for c in self.children)
+        """Whether a child is ready, and not known to hang."""
+        return any(c.stage is Stage.READY and not c.hung for c in self.children)
 
 
 @dataclass(frozen=True, slots=True)

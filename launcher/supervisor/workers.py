@@ -25,7 +25,8 @@ def spawned(state: State, serial: int, pid: int, now: float) -> None:
     generation, seat, slot.pending = slot.pending.generation, slot.pending.seat, None
     child = Child(pid, slot, generation, now, now + state.policy.startup_timeout, seat)
     child.retire_at = now + lifetime(state)
-    if (patience := slot.service.version.spec.ready_after) is not None:
+    version = slot.service.version
+    if version.generation == generation and (patience := version.spec.ready_after) is not None:
         child.deadline, child.ready_at = inf, now + patience
     state.born(slot, child)
 

@@ -97,6 +97,11 @@ class Story:
         changes = (each.split("=") for each in policy)
         self.policy = replace(POLICY, **{name: float(value) for name, value in changes})
 
+    def both(self, *events: str) -> None:
+        """Told in one turn; with `_` for the spaces."""
+        for event in events:
+            self.tell(event.replace("_", " "))
+
     def wait(self) -> None:
         assert self.core.deadline() == self.now
 
