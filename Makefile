@@ -28,6 +28,13 @@ test: $(stamp) ## unit, property and functional tests, without Docker
 	@tools/need unshare=util-linux nsenter=util-linux setpriv=util-linux ps=procps
 	@$(bin)/python -m pytest -n $(JOBS) tests/unit tests/property tests/functional $(ARGS)
 
+simulate: $(stamp) ## the core against a simulated kernel: make simulate ARGS='--schedules 100000 --seed random'
+	@echo "simulate: random schedules of the core, $(JOBS) test processes"
+	@$(bin)/python -m pytest -n $(JOBS) tests/property/simulation $(ARGS)
+
+mutants: $(stamp) ## whether the tests of the core have teeth: break it in one place after the other
+	@$(bin)/python -m tests.property.mutants.run $(JOBS) $(ARGS)
+
 conformance: $(stamp) ## what an init must do, case by case: launcher, tini, dumb-init and catatonit side by side
 	@echo "conformance: launcher exec, tini, dumb-init, catatonit, $(JOBS) cases at a time"
 	@tools/need unshare=util-linux tini=tini dumb-init=dumb-init catatonit=catatonit
@@ -80,4 +87,4 @@ $(stamp): requirements/dev.txt pyproject.toml tools/venv bin/start.c
 	@tools/venv $(PYTHON) bench
 	@touch $@
 
-.PHONY: help run test conformance integration check engine base-image image bench bench-init lock clean
+.PHONY: help run test simulate mutants conformance integration check engine base-image image bench bench-init lock clean
