@@ -190,7 +190,7 @@ class Core:
         while not state.news and (slot := state.agenda.first(now)) is not None:
             if (action := decide(state, slot, now)) is not None:
                 return action
-            self._forget_unused(slot)
+            self._tidy(slot)
             state.agenda.settle(next_look(state, slot, now))
         if state.news:
             return state.news.popleft()
@@ -215,6 +215,10 @@ class Core:
             return CloseListeners()
         return None
 
-    def _forget_unused(self, slot: Slot) -> None:
-        if slot.service is None and not (slot.pending or slot.children or in_use(self.state, slot.index)):
+    def _tidy(self, slot: Slot) -> None:
+        if slot.pending is not None:
+            return
+        if slot.service is not None:
+            slot.service.notice_empty(slot)
+        elif not (slot.children or in_use(self.state, slot.index)):
             self.generations.pop(slot.index, None)

@@ -91,6 +91,7 @@ def fill(state: State, slot: Slot, service: Service, now: float) -> Spawn | None
     if throttled(slot, service, now) or not take_turn(slot, service):
         return None
     count_fork(service, now)
+    service.empty.pop(slot, None)
     if not slot.serving():
         service.rejuvenate(slot)
     state.serial += 1

@@ -53,8 +53,6 @@ def worker_failed(state: State, child: Child, code: int, end: str, now: float) -
     service.last_end = end
     reason = f"{service.name}: {end}"
     starting = not child.served
-    if not slot.live():
-        service.rejuvenate(slot)  # it serves nobody: the first to go
     if _is_over(slot, service, code) and not (code and starting and falls_back(service)):
         _over(state, slot, code, reason, now)
     elif starting and falls_back(service) and child.generation == service.version.generation:

@@ -143,9 +143,9 @@ def forgive(service: Service) -> None:
 
 
 def resize(state: State, service: Service, target: int) -> None:
-    """Close the slots of the youngest workers, or open closed ones, lowest first."""
+    """Close the slots of nobody and of the youngest workers, or open closed ones, lowest first."""
     while service.target > target:
-        _close(state, service, next(reversed(service.open)))
+        _close(state, service, next(reversed(service.empty or service.open)))
     while service.target < target:
         _open(state, service)
 
@@ -164,13 +164,14 @@ def _open(state: State, service: Service) -> None:
         slot = Slot(service, len(service.slots))
         service.slots.append(slot)
     slot.open = True
-    service.open[slot] = None
+    service.open[slot] = service.empty[slot] = None
     state.mark(slot)
 
 
 def _close(state: State, service: Service, slot: Slot) -> None:
     slot.open = False
     del service.open[slot]
+    service.empty.pop(slot, None)
     heappush(service.closed, slot.index)
     reopen(service, slot)
     state.mark(slot)

@@ -72,8 +72,11 @@ def unprepared(state: State, slot: Slot) -> bool:
 
 
 def lacks(state: State, slot: Slot) -> bool:
-    """Whether the slot wants a child that it does not have."""
-    return vacant(state, slot, slot.service) if slot.service else unprepared(state, slot)
+    """Whether time will let the slot have a child that it wants and does not have."""
+    if slot.service is None:
+        return unprepared(state, slot)
+    record = state.generations.get(slot.service.version.generation)
+    return record is not None and slot not in record.waiting and vacant(state, slot, slot.service)
 
 
 def next_event(state: State, child: Child) -> float:

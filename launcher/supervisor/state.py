@@ -186,6 +186,7 @@ class Service:
     leaving: bool = False  # the newest generation does not have it; it goes when all that this one has are ready
     slots: list[Slot] = field(default_factory=list)
     open: dict[Slot, None] = field(default_factory=dict)  # by the age of their workers, those of the youngest last
+    empty: dict[Slot, None] = field(default_factory=dict)  # open slots that have and await nobody
     closed: list[int] = field(default_factory=list)  # a heap of indices
     over: int = 0  # open slots whose workers have ended for good
     ready: int = 0
@@ -211,6 +212,13 @@ class Service:
     def needs(self) -> set[int]:
         """Generations that its workers may be spawned of."""
         return {version.generation for version in (self.version, self.proven) if version and version.workers}
+
+    def notice_empty(self, slot: Slot) -> None:
+        """A slot that nothing is awaited from may be one that serves nobody."""
+        if slot.open and not slot.live():
+            self.empty[slot] = None
+        else:
+            self.empty.pop(slot, None)
 
     def rejuvenate(self, slot: Slot) -> None:
         """The worker of an open slot is the youngest now."""

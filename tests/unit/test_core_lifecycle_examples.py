@@ -108,6 +108,9 @@ HISTORIES = {
         (10, "exit 1 1", "spawn api.0 g1"),
         (10, "born 4"),
         (11, "exit 4 1"),
+        (11, "exit 2 1", "spawn api.1 g1"),
+        (11, "born 5"),
+        (11, "ready 5"),
         (11.1, "scale api 2"),
     ],
     "an elastic service keeps its number of workers over a reload, within its bounds": [
