@@ -6,16 +6,32 @@ for as the OS layer would; the asserts there and the invariants are the rules th
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf
 from signal import Signals
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from launcher.supervisor.core import Core
+from launcher.supervisor.core import Core, exit_code
 from launcher.supervisor.settings import Policy, ServiceSpec
-from launcher.supervisor.state import LIVE, CloseListeners, Finish, Kill, Prepare, Reloaded, Spawn, Stage, Tell
+from launcher.supervisor.state import (
+    LIVE,
+    CloseListeners,
+    Finish,
+    Kill,
+    Prepare,
+    Reloaded,
+    RunPreStop,
+    Spawn,
+    Stage,
+    Tell,
+)
+
+if TYPE_CHECKING:
+    from launcher.supervisor.state import Slot
 
 POLICY = Policy(
     graceful_shutdown_timeout=3,
@@ -27,10 +43,35 @@ POLICY = Policy(
     crash_loop_threshold=6,
     crash_loop_window=6,
 )
-# Longest way from a stop to the end: drain, grace, dump, and a mold that hangs as long.
-STOP_BOUND = POLICY.drain_delay + POLICY.startup_timeout + POLICY.graceful_shutdown_timeout + 2 * POLICY.abort_timeout
+LIFETIME, PRE_STOP, READY_AFTER = 40.0, 2.0, 2.0
+POLICIES = st.sampled_from(
+    [
+        POLICY,
+        POLICY,
+        replace(POLICY, max_worker_lifetime=LIFETIME, limit_jitter=0.5),
+        replace(POLICY, pre_stop_timeout=PRE_STOP),
+    ]
+)
+# Longest way from a stop to the end: hook, drain, grace, dump, and a mold that hangs as long.
+STOP_BOUND = (
+    PRE_STOP + POLICY.drain_delay + POLICY.startup_timeout + POLICY.graceful_shutdown_timeout + 2 * POLICY.abort_timeout
+)
 NAMES = ("api", "scheduler")
-SPECS = st.dictionaries(st.sampled_from(NAMES), st.integers(1, 3), min_size=1)
+
+
+def often(usual: object, *others: object) -> st.SearchStrategy[Any]:
+    return st.sampled_from([usual] * (6 - len(others)) + [*others])
+
+
+SPEC = st.builds(
+    ServiceSpec,
+    name=st.sampled_from(NAMES),
+    workers=st.integers(1, 3),
+    most=often(None, 4),
+    restart=often("always", "on-failure", "never"),
+    ready_after=often(None, READY_AFTER),
+)
+SPECS = st.lists(SPEC, min_size=1, max_size=2, unique_by=lambda spec: spec.name)
 
 
 class World(RuleBasedStateMachine):
@@ -39,7 +80,8 @@ class World(RuleBasedStateMachine):
         self.now, self.next_pid = 100.0, 1000
         self.alive: set[int] = set()
         self.molds: dict[int, int] = {}  # pid: generation
-        self.specs: dict[int, dict[str, int]] = {}  # what each generation says
+        self.specs: dict[int, list[ServiceSpec]] = {}  # what each generation says
+        self.policy = POLICY
         self.asked: list[Spawn] = []  # Spawns that are not answered yet
         self.termed: dict[int, float] = {}
         self.aborted: dict[int, float] = {}
@@ -47,16 +89,23 @@ class World(RuleBasedStateMachine):
         self.served: set[int] = set()  # workers that were ever ready
         self.finish: list[Finish] = []
         self.told: list[str] = []
-        self.reloads: dict[int, str] = {}  # what became of each
+        self.awaited: set[int] = set()  # reloads of which nothing was told yet
+        self.in_force: dict[str, int] = {}  # the newest generation that was told to be so
+        self.forked: dict[int, float] = {}
+        self.pre_stop_until: float | None = None  # the hook was asked for and is not over
+        self.final_failure = 0  # code of the last worker that failed and is not replaced
+        self.most_seats = 0
+        self.some_ended_for_good = False
         self.kernel_is_slow = False  # a killed process may take its time: uninterruptible sleep
         self.got_ready: dict[str, set[int]] = {name: set() for name in NAMES}  # generations
         self.asked_to_stop = False
         self.had_to_be_killed = False
         self.listeners_open = True
-        self.core = Core(POLICY)
+        self.core = Core(POLICY, lambda: 0.5)
 
-    @initialize(services=SPECS, well=st.booleans())
-    def starts(self, services: dict[str, int], well: bool) -> None:
+    @initialize(services=SPECS, policy=POLICIES, well=st.booleans())
+    def starts(self, services: list[ServiceSpec], policy: Policy, well: bool) -> None:
+        self.policy = policy
         self.perform()
         self.load(services)
         if well:
@@ -67,11 +116,13 @@ class World(RuleBasedStateMachine):
     def fork(self) -> int:
         self.next_pid += 1
         self.alive.add(self.next_pid)
+        self.forked[self.next_pid] = self.now
         return self.next_pid
 
-    def perform(self) -> None:
+    def perform(self) -> None:  # noqa: C901 - one case for each action
         for _ in range(500):
             action = self.core.next_action(self.now)
+            self.observe()
             if action is None:
                 return
             assert not self.finish, f"{action} after Finish"
@@ -84,6 +135,9 @@ class World(RuleBasedStateMachine):
                 case Spawn():
                     assert not self.core.stopping, "spawns while stopping"
                     assert self.core.generations[action.generation].prepared, "spawns from nothing"
+                    slot = self.core.services[action.service].slots[action.slot]
+                    assert slot in slot.service.open, "spawns into a slot that is closed"
+                    assert not slot.over, "spawns again what has ended for good"
                     self.asked.append(action)
                 case Kill():
                     self.check_kill(action)
@@ -94,11 +148,44 @@ class World(RuleBasedStateMachine):
                 case Tell(_, text):
                     self.told.append(text)
                 case Reloaded(generation, error):
-                    self.reloads[generation] = error
+                    self.awaited.remove(generation)  # exactly once
+                    if not error:
+                        self.check_in_force(generation)
+                case RunPreStop():
+                    assert self.asked_to_stop, "the hook runs unasked"
+                    assert self.pre_stop_until is None, "the hook runs twice"
+                    self.pre_stop_until = self.now + self.policy.pre_stop_timeout
                 case Finish():
                     assert not self.alive - self.unheard(), "finished with children left"
                     self.finish.append(action)
         raise AssertionError("the core never settles")
+
+    def seats(self) -> list[int]:
+        core = self.core
+        seats = [child.seat for child in core.children.values() if child.seat >= 0]
+        seats += [slot.pending.seat for slot in core.state.pending.values() if isinstance(slot.pending, Spawn)]
+        return seats + list(core.state.lost.values())
+
+    def observe(self) -> None:
+        """Some count as ready without saying so."""
+        self.most_seats = max(self.most_seats, len(self.seats()))
+        self.some_ended_for_good |= any(service.over for service in self.core.services.values())
+        for child in self.core.children.values():
+            if child.stage is Stage.READY and child.slot.service and child.pid not in self.served:
+                self.served.add(child.pid)
+                self.got_ready[child.slot.service.name].add(child.generation)
+
+    def check_in_force(self, generation: int) -> None:
+        assert not self.core.stopping
+        for spec in self.specs[generation]:
+            service = self.core.services[spec.name]
+            assert service.version.generation == generation, "told to be in force, and is not"
+            shown = generation in self.got_ready[spec.name]
+            assert shown or service.idle or service.over, "told to be ready, and never was"
+            self.got_ready[spec.name].add(generation)
+            self.in_force[spec.name] = generation
+        for service in self.core.services.values():
+            assert service.version.generation == generation or not service.version.workers, "is dropped, and stays"
 
     def unheard(self) -> set[int]:
         """Children that the core cannot know of yet."""
@@ -111,6 +198,7 @@ class World(RuleBasedStateMachine):
             case Signals.SIGTERM:
                 assert pid not in self.termed, "TERM twice"
                 self.check_replaced(pid)
+                self.check_pre_stop(pid)
                 self.termed[pid] = self.now
             case Signals.SIGABRT:
                 assert pid not in self.aborted, "ABRT twice"
@@ -119,6 +207,7 @@ class World(RuleBasedStateMachine):
                         "ABRT before the grace is over"
                     )
                 self.aborted[pid] = self.now
+                self.note_end(self.core.children[pid].slot, 134)
             case Signals.SIGKILL:
                 assert pid not in self.killed, "KILL twice"
                 assert pid in self.termed or pid in self.aborted, "KILL out of the blue"
@@ -134,6 +223,17 @@ class World(RuleBasedStateMachine):
         if pid in self.served and service and not self.core.stopping and child.slot.open:
             assert child.slot.serving(), "a serving worker is stopped before its replacement is ready"
 
+    def check_pre_stop(self, pid: int) -> None:
+        if self.pre_stop_until is not None and self.now < self.pre_stop_until and not self.core.state.at_once:
+            slot = self.core.children[pid].slot
+            needed = pid in self.served and slot.open and not slot.serving()
+            assert not needed, "TERM while the hook runs"
+
+    def note_end(self, slot: Slot, code: int) -> None:
+        """A worker ended unasked: if it was for good, its code may be the whole's."""
+        if slot.service and slot.over and code:
+            self.final_failure = code
+
     def dies(self, pid: int, status: int) -> None:
         child = self.core.children[pid]
         service = child.slot.service
@@ -145,7 +245,10 @@ class World(RuleBasedStateMachine):
         self.alive.discard(pid)
         generation = self.molds.pop(pid, None)
         self.asked = [spawn for spawn in self.asked if spawn.generation != generation]
+        given_up = child.failed or child.asked
         self.core.exited(pid, status, self.now)
+        if not (was_stopping or given_up):
+            self.note_end(child.slot, exit_code(status))
         self.perform()
         if self.core.stopping and not was_stopping:
             assert not still_serving, "gave up while something of the service serves"
@@ -154,13 +257,12 @@ class World(RuleBasedStateMachine):
         known = self.core.children
         return [pid for pid in self.molds if pid in known and known[pid].stage is Stage.STARTING]
 
-    def load(self, services: dict[str, int]) -> None:
+    def load(self, services: list[ServiceSpec]) -> None:
         """The newest mold has read the configuration."""
         pid = max(self.loading())
         generation = self.molds[pid]
         wanted = self.specs.setdefault(generation, services)
-        specs = [ServiceSpec(name, workers) for name, workers in wanted.items()]
-        self.core.prepared(generation, specs, POLICY, self.now)
+        self.core.prepared(generation, wanted, self.policy, self.now)
         self.perform()
 
     def workers(self, *stages: Stage) -> list[int]:
@@ -172,7 +274,7 @@ class World(RuleBasedStateMachine):
 
     @precondition(lambda self: self.loading())
     @rule(services=SPECS)
-    def mold_loads(self, services: dict[str, int]) -> None:
+    def mold_loads(self, services: list[ServiceSpec]) -> None:
         self.load(services)
 
     @precondition(lambda self: self.loading())
@@ -219,8 +321,6 @@ class World(RuleBasedStateMachine):
     def gets_ready(self, pid: int) -> None:
         child = self.core.children[pid]
         assert child.slot.service
-        self.served.add(pid)
-        self.got_ready[child.slot.service.name].add(child.generation)
         self.core.ready(pid, self.now)
         self.perform()
 
@@ -229,7 +329,7 @@ class World(RuleBasedStateMachine):
         """Everything that is on its way arrives."""
         for _ in range(200):
             if self.loading():
-                self.load({"api": 2})
+                self.load([ServiceSpec("api", 2)])
             elif self.asked:
                 self.core.spawned(self.asked.pop(0).serial, self.fork(), self.now)
                 self.perform()
@@ -254,10 +354,18 @@ class World(RuleBasedStateMachine):
         assert service
         ready = self.got_ready[service.name]
         unproven = (
-            pid not in self.termed and child.generation == service.version.generation and child.generation not in ready
+            pid not in self.termed
+            and pid not in self.aborted
+            and child.generation == service.version.generation
+            and child.generation not in ready
         )
         self.dies(pid, status)
-        if ready and unproven and not self.core.stopping:
+        if child.slot.over:
+            assert service.version.spec.restart == "never" or (service.version.spec.restart, status) == (
+                "on-failure",
+                0,
+            )
+        elif ready and unproven and not self.core.stopping:
             back = service.version.generation in ready or not service.version.workers  # or to not being there
             assert back, "a reload that fails is not abandoned"
 
@@ -266,6 +374,23 @@ class World(RuleBasedStateMachine):
     def all_that_were_asked_end(self) -> None:
         for pid in self.workers(Stage.STOPPING, Stage.ABORTED, Stage.KILLED):
             self.dies(pid, 0 if pid not in self.killed else -9)
+
+    @precondition(lambda self: self.workers(*LIVE))
+    @rule(data=st.data())
+    def worker_hangs(self, data: st.DataObject) -> None:
+        pid = data.draw(st.sampled_from(self.workers(*LIVE)))
+        self.core.hung(pid, "no sign of life", self.now)
+        self.perform()
+        assert pid in self.aborted or self.core.state.at_once, "a worker that hangs is left alone"
+
+    @precondition(lambda self: self.workers(Stage.READY))
+    @rule(data=st.data(), count=st.integers(1, 3))
+    def workers_are_retired(self, data: st.DataObject, count: int) -> None:
+        serving = self.workers(Stage.READY)
+        for _ in range(count):
+            self.core.retire(data.draw(st.sampled_from(serving)), "worn out", self.now)
+        self.perform()
+        assert self.workers(Stage.READY) == serving, "a retired worker leaves before it is replaced"
 
     @precondition(lambda self: self.molds)
     @rule(data=st.data())
@@ -292,18 +417,22 @@ class World(RuleBasedStateMachine):
     def scale(self, name: str, count: int) -> None:
         service = self.core.services.get(name)
         if service and service.version.workers:  # else it was dropped by a reload
+            open_before = set(service.open)
             self.core.scale(name, count)
+            closed = open_before - set(service.open)
+            empty = [slot for slot in service.open if not (slot.children or slot.pending)]
+            assert not (empty and any(slot.serving() for slot in closed)), "who serves leaves, and nobody stays"
             self.perform()
 
     @rule()
     def reload(self) -> None:
         if self.core.stopping:
             before = self.state()
-            self.core.reload()
+            assert self.core.reload() == 0
             assert self.state() == before, "a reload while stopping"
             return
         serving = self.workers(Stage.READY)
-        self.core.reload()
+        self.awaited.add(self.core.reload())
         self.perform()
         assert self.workers(Stage.READY) == serving, "a reload stopped a worker at once"
 
@@ -317,6 +446,13 @@ class World(RuleBasedStateMachine):
     @rule()
     def stop_at_once(self) -> None:
         self.core.stop_at_once(self.now)
+        self.perform()
+
+    @precondition(lambda self: self.pre_stop_until is not None)
+    @rule()
+    def pre_stop_ends(self) -> None:
+        self.pre_stop_until = self.now
+        self.core.pre_stop_ended(self.now)
         self.perform()
 
     def request_stop(self) -> None:
@@ -384,19 +520,61 @@ class World(RuleBasedStateMachine):
     def nobody_overstays(self) -> None:
         for child in self.core.children.values():
             assert child.deadline >= self.now or child.stage is Stage.KILLED
+            starting = child.stage is Stage.STARTING
+            assert not starting or child.ready_at > self.now, "alive for long enough, and does not count"
+            if child.stage is Stage.READY and child.slot.service and self.policy.max_worker_lifetime:
+                young = self.now < self.forked[child.pid] + 0.75 * LIFETIME
+                assert young or child.retiring or self.core.stopping, "too old, and stays"
+
+    @invariant()
+    def seats_are_unique_and_few(self) -> None:
+        seats = self.seats()
+        assert len(set(seats)) == len(seats), "two on one seat"
+        assert all(seat < self.most_seats for seat in seats), "a free seat is passed over"
+
+    @invariant()
+    def each_reload_is_told_of(self) -> None:
+        core = self.core
+        underway = {core.requested, core.state.rollout and core.state.rollout.generation}
+        assert self.awaited == underway - {None, 1}
+
+    @invariant()
+    def what_is_in_force_stays(self) -> None:
+        for name, generation in self.in_force.items():
+            assert self.core.services[name].version.generation >= generation, "fell back behind what was in force"
+
+    @invariant()
+    def who_has_ended_for_good_is_counted(self) -> None:
+        for service in self.core.services.values():
+            over = [slot for slot in service.slots if slot.over]
+            assert len(over) == service.over
+            for slot in over:
+                assert slot.open
+                assert not slot.live(), "works on after the end"
+                assert service.version.spec.restart != "always"
+
+    @invariant()
+    def nobody_is_kept_for_nothing(self) -> None:
+        """A mold lives while its generation is wanted, and no longer."""
+        for pid, generation in self.molds.items():
+            if pid in self.core.children and self.core.children[pid].stage in LIVE:
+                services = self.core.services.values()
+                wanted = {v.generation for s in services for v in (s.version, s.proven) if v and v.workers}
+                assert generation in wanted | {self.core.requested}
 
     @invariant()
     def idle_means_satisfied(self) -> None:
-        """If the core waits for nothing and nobody, then all it wants is there."""
+        """If the core waits for nothing and nobody, but for somebody to grow old, then all it wants is there."""
+        oldest = min((c.retire_at for c in self.core.children.values() if not c.retiring), default=inf)
         if (
             self.core.stopping
             or self.asked
-            or self.core.deadline() < inf
+            or self.core.deadline() < oldest
             or any(c.stage is not Stage.READY for c in self.core.children.values())
         ):
             return
         for service in self.core.services.values():
-            assert service.ready == service.target
+            assert service.ready == service.target - service.over
             generations = {c.generation for slot in service.slots for c in slot.children}
             assert generations <= {service.version.generation}, "an outdated worker is kept for nothing"
 
@@ -414,12 +592,15 @@ class World(RuleBasedStateMachine):
             self.perform()
         self.time_passes(STOP_BOUND)
         assert len(self.finish) == 1, "did not finish"
+        assert not self.awaited, "a reload that nothing was told of"
         self.the_code_is_honest(self.finish[0])
 
     def the_code_is_honest(self, finish: Finish) -> None:
         assert finish.code == 0 or finish.reason, "an abnormal end without a reason"
         if self.asked_to_stop:
             assert finish.code == (137 if self.had_to_be_killed else 0)
+        elif self.some_ended_for_good:
+            assert finish.code or not self.final_failure
         else:
             assert finish.code, "it gave up, and says that all is well"
 
