@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from launcher.init.options import Options
 
-SIGNALS = _signal.valid_signals()
+SIGNALS = [*_signal.valid_signals()]  # a list, which sigwaitinfo reads fastest
 CHANGES = posix.WEXITED | posix.WSTOPPED | posix.WCONTINUED
 
 
@@ -33,12 +33,15 @@ class Loop:
         self._is_stopped = False
         self._delayed: dict[int, float] = {}  # when a signal that is held back is due
         self._last: dict[int, _signal.struct_siginfo] = {}  # what was last forwarded as this signal
+        self._needs_a_look = {_signal.SIGCHLD, _signal.SIGCONT, *options.rewrite, *options.delay}
+        if options.verbose:
+            self._needs_a_look.update(SIGNALS)
 
     def run(self) -> "posix.waitid_result":
         """Forward signals and reap until the command has ended; return how it has."""
         end = self._hear_children()  # the CHLD may have been taken already
         while end is None:
-            arrived = self._next()
+            arrived = self._pass_on() if not self._delayed else self._next()
             if arrived is None:
                 self._send_what_is_due()
             elif arrived.si_signo != _signal.SIGCHLD:
@@ -57,9 +60,19 @@ class Loop:
         if front == self._pid or (front and _is_empty(front)):
             terminal.set_foreground(posix.getpgrp())
 
+    def _pass_on(self) -> "_signal.struct_siginfo":
+        """Forward what asks for no decision, by the shortest way; return the first signal that does."""
+        wait, kill, target, last = _signal.sigwaitinfo, posix.kill, self._target, self._last
+        needs_a_look = self._needs_a_look
+        while (signum := (arrived := wait(SIGNALS)).si_signo) not in needs_a_look:
+            try:
+                kill(target, signum)
+            except OSError:
+                return arrived
+            last[signum] = arrived
+        return arrived
+
     def _next(self) -> "_signal.struct_siginfo | None":
-        if not self._delayed:
-            return _signal.sigwaitinfo(SIGNALS)
         return _signal.sigtimedwait(SIGNALS, max(min(self._delayed.values()) - monotonic(), 0))
 
     # Signals
