@@ -176,7 +176,6 @@ class World(RuleBasedStateMachine):
                 self.got_ready[child.slot.service.name].add(child.generation)
 
     def check_in_force(self, generation: int) -> None:
-        assert not self.core.stopping
         for spec in self.specs[generation]:
             service = self.core.services[spec.name]
             assert service.version.generation == generation, "told to be in force, and is not"
