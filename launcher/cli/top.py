@@ -41,7 +41,8 @@ def _top(words: list[str], runtime_dir: str) -> int:
     status = _ask(runtime_dir)
     with _terminal() as asked_to_end, Live(_screen(status), console=console, screen=True, auto_refresh=False) as live:
         while (code := asked_to_end()) is None:
-            live.update(_screen(_ask(runtime_dir)), refresh=True)
+            before, status = status, _ask(runtime_dir)
+            live.update(_screen(status, before), refresh=True)
     return code
 
 
@@ -78,7 +79,7 @@ def _asked_to_end(keys: int, noted: int) -> int | None:
     return 0 if keys in ready and os.read(keys, 1) in {b"q", b"Q", b""} else None
 
 
-def _screen(status: dict[str, Any]) -> Group:
+def _screen(status: dict[str, Any], before: dict[str, Any] | None = None) -> Group:
     title, *more = view.headlines(status)
     return Group(
         Text(title, style="bold", no_wrap=True),
@@ -86,7 +87,7 @@ def _screen(status: dict[str, Any]) -> Group:
         Text(),
         _table(view.SERVICES, view.services(status)),
         Text(),
-        _table(view.WORKERS, view.workers(status)),
+        _table(view.WORKERS, view.workers(status, before)),
     )
 
 

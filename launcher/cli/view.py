@@ -31,6 +31,10 @@ WORKERS: tuple[Column, ...] = (
     ("STAGE", lambda worker: f"{worker['stage']}: {brief(says)}" if (says := worker["says"]) else worker["stage"]),
     ("SINCE", lambda worker: duration(worker["since"])),
     ("AGE", lambda worker: duration(worker["age"])),
+    ("BUSY", lambda worker: "-" if worker["share"] is None else f"{worker['share']:.0%}"),
+    ("IN FLIGHT", lambda worker: _said(worker, "in_flight")),
+    ("REQUESTS", lambda worker: _said(worker, "requests")),
+    ("LAST BEAT", lambda worker: duration(worker["beat"]["last"]) if worker["beat"] else "-"),
 )
 
 
@@ -52,10 +56,29 @@ def services(status: Record) -> list[Record]:
     return [service for service in named if not service["dropped"] or service["name"] in employed]
 
 
-def workers(status: Record) -> list[Record]:
-    """Return a record a worker, by service and slot, in a slot the oldest first."""
+def workers(status: Record, before: Record | None = None) -> list[Record]:
+    """Return a record a worker, by service and slot, in a slot the oldest first.
+
+    Its `share` is that of the time since `before`, an earlier status, or else of its life, in which it was at work.
+    """
     order = list(status["services"])
-    return sorted(status["workers"], key=lambda each: (order.index(each["service"]), each["slot"], -each["age"]))
+    earlier = {each["pid"]: each for each in before["workers"]} if before else {}
+    records = [{**each, "share": _share(each, earlier.get(each["pid"]))} for each in status["workers"]]
+    return sorted(records, key=lambda each: (order.index(each["service"]), each["slot"], -each["age"]))
+
+
+def _share(worker: Record, before: Record | None) -> float | None:
+    if not worker["beat"]:
+        return None
+    busy, age = worker["beat"]["busy"], worker["age"]
+    if before and before["beat"] and before["age"] < age:  # else that was another process of this PID
+        busy, age = busy - before["beat"]["busy"], age - before["age"]
+    return min(max(busy / age, 0.0), 1.0) if age else 0.0
+
+
+def _said(worker: Record, field: str) -> str:
+    """Return what a worker says of itself; a command says nothing."""
+    return str(worker["beat"][field]) if worker["beat"] else "-"
 
 
 def head(columns: tuple[Column, ...]) -> list[str]:

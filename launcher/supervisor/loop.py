@@ -73,7 +73,8 @@ class Loop:
         self.listeners = self.generations.listeners
         self.commands: Commands | None = None  # made when it is needed
         self._reloads = Reloads()
-        status = Status(self.core, self._reloads)
+        self._scoreboard = Scoreboard()
+        status = Status(self.core, self._reloads, self._scoreboard)
         self._orders = Orders(self.core, self.log, self.generations, status)
         requests = Requests(self.core, self._orders, self._reloads, status)
         self._memory_limit = MemoryLimit(self.core, self.generations, self.timers, self.log, random)
@@ -82,7 +83,6 @@ class Loop:
         self._epoll = unpatched("select").epoll()
         self._notices = NoticePipe()
         self._lifeline = os.pipe2(os.O_CLOEXEC)
-        self._scoreboard = Scoreboard()
         self._reaper = Reaper()
         self._elasticity = Elasticity(self.core, self.generations, self.timers, self.log, self._scoreboard)
         self._watchdog = Watchdog(self.core, self.timers, self._scoreboard, self._reaper.stopped)

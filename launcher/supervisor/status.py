@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 
     from launcher.supervisor.core import Core
     from launcher.supervisor.reloads import Reloads
+    from launcher.supervisor.scoreboard import Beat, Scoreboard
     from launcher.supervisor.state import Child, Service
 
 
 class Status:
     """What there is to say of the supervisor at any time.  All durations are seconds."""
 
-    def __init__(self, core: Core, reloads: Reloads) -> None:
-        self._core, self._reloads = core, reloads
+    def __init__(self, core: Core, reloads: Reloads, scoreboard: Scoreboard) -> None:
+        self._core, self._reloads, self._scoreboard = core, reloads, scoreboard
         self._started = monotonic()
 
     def is_ready(self) -> bool:
@@ -51,8 +52,22 @@ class Status:
             "reloading": self.reloading(),
             "last_reload": last and {"generation": last.generation, "error": last.error},
             "services": {service.name: _of_service(service) for service in services},
-            "workers": [_of_worker(child, child.slot.service, now) for child in children if child.slot.service],
+            "workers": [self._of_worker(child, child.slot.service, now) for child in children if child.slot.service],
             "molds": [child.pid for child in children if child.slot.service is None],
+        }
+
+    def _of_worker(self, child: Child, service: Service, now: float) -> dict[str, Any]:
+        beat = self._scoreboard.read(child.seat, child.pid)
+        return {
+            "pid": child.pid,
+            "service": service.name,
+            "slot": child.slot.index,
+            "generation": child.generation,
+            "stage": child.stage.name.lower(),
+            "since": round(now - child.since, 3),
+            "age": round(now - child.born, 3),
+            "says": child.says,
+            "beat": _of_beat(beat, now) if beat and beat.since else None,
         }
 
     def report(self) -> Iterator[str]:
@@ -83,14 +98,11 @@ def _of_service(service: Service) -> dict[str, Any]:
     }
 
 
-def _of_worker(child: Child, service: Service, now: float) -> dict[str, Any]:
+def _of_beat(beat: Beat, now: float) -> dict[str, Any]:
     return {
-        "pid": child.pid,
-        "service": service.name,
-        "slot": child.slot.index,
-        "generation": child.generation,
-        "stage": child.stage.name.lower(),
-        "since": round(now - child.since, 3),
-        "age": round(now - child.born, 3),
-        "says": child.says,
+        "at_work": beat.at_work,
+        "last": round(max(now - beat.since, 0.0), 3),  # it may have written while we read the clock
+        "busy": round(beat.busy_until(now), 3),
+        "requests": beat.requests,
+        "in_flight": beat.in_flight,
     }

@@ -10,13 +10,14 @@ import socket
 import subprocess
 import sys
 from contextlib import ExitStack
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
 
 from launcher.cli import stop
 from tests.functional import proc
-from tests.functional.cases import SERVICE, both_ways
+from tests.functional.cases import SERVICE, WEB, both_ways
 from tests.functional.program import LAUNCHER, launcher
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def test_status_shows_services_and_workers(program: Program) -> None:
         ["Other", "1", "1", "1", "0", "-"],
     ]
     assert workers.split()[:7] == ["SERVICE", "SLOT", "PID", "GENERATION", "STAGE", "SINCE", "AGE"]
+    assert workers.split()[7:] == ["BUSY", "IN", "FLIGHT", "REQUESTS", "LAST", "BEAT"]
     assert [line.split()[:5] for line in (one, two, three)] == [
         ["Service", "0", str(first), "1", "ready"],
         ["Service", "1", str(second), "1", "ready"],
@@ -93,6 +95,30 @@ def test_status_is_there_for_machines(program: Program) -> None:
     assert (status["services"]["Service"]["target"], status["services"]["Service"]["ready"]) == (1, 1)
     assert (worker["pid"], worker["slot"], worker["stage"]) == (program.workers()[0], 0, "ready")
     assert worker["since"] <= worker["age"] <= status["uptime"]
+
+
+def test_status_counts_what_workers_do(program: Program) -> None:
+    program.serve(WEB, services="app:web=1")
+
+    def beat() -> dict[str, float]:
+        return program.ask("status")["workers"][0]["beat"]
+
+    assert (beat()["requests"], beat()["in_flight"]) == (0, 0)
+    assert program.get()[0] == program.get()[0] == 200
+    program.wait_for(lambda: (beat()["requests"], beat()["in_flight"]) == (2, 0), "two requests")
+    slow = Thread(target=program.get, args=("/slow",))
+    slow.start()
+    program.wait_for(lambda: (beat()["requests"], beat()["in_flight"]) == (2, 1), "a request in flight")
+    program.wait_for(lambda: not beat()["at_work"], "the worker to wait")
+    program.open_gate()
+    slow.join()
+    program.wait_for(lambda: (beat()["requests"], beat()["in_flight"]) == (3, 0), "three requests")
+    busy = beat()["busy"]
+    program.close_gate()
+    Thread(target=program.get, args=("/stuck",), daemon=True).start()
+    program.wait_for(lambda: beat()["at_work"] and beat()["last"] > 0.2 and beat()["busy"] > busy + 0.2, "work")
+    program.open_gate()
+    assert program.stop() == 0
 
 
 def test_status_knows_starting_and_stopping(program: Program) -> None:
