@@ -107,6 +107,7 @@ class TestWhatItGets:
         program.wait_for(lambda: proc.children(program.pid) == [program.outer(pid)], "one child")
         assert program.ask("status")["molds"] == []
         assert program.notes() == []
+        assert " gets " not in program.output()  # it went by itself
 
     def test_beside_an_application(self, program, run):
         program.write_app(WEB)
@@ -161,7 +162,7 @@ class TestReadiness:
         assert not program.workers(service="b")
 
     def test_by_word_of_itself_or_of_what_it_has_started(self, program, run, write):
-        write("say.py", NOTIFIER + "say('STATUS=warming\\x07 up')\nwait_for_gate()\nsay('READY=1')\n")
+        write("say.py", NOTIFIER + "say('STATUS=warming\\x07 up')\nwait_for_gate()\nsay('READY=1')\ntime.sleep(1000)")
         write("up.py", "import subprocess\nsubprocess.run([sys.executable, 'say.py'])\ntime.sleep(1000)")
         run(f"web:{PYTHON} up.py", ready="notify")
         said = program.wait_for(
@@ -214,6 +215,15 @@ class TestSignals:
             "KILL: did not end in time",
         ]
         program.wait_nothing_left()
+
+    def test_kill_frees_what_its_children_hold(self, program, run):
+        stubborn = "job:sh -c 'trap \"\" TERM; sleep 1000; sleep 1000'"
+        run(stubborn, graceful_shutdown_timeout=0.3, keepalive_timeout=0.1)
+        old = program.wait_ready(1)
+        before = proc.descendants(program.pid)
+        program.signal(signal.SIGHUP)
+        program.wait_replaced(old)
+        program.wait_for(lambda: not {*before} & {*proc.descendants(program.pid)}, "the old ones to be gone")
 
     @not_pid1
     def test_it_does_not_outlive_the_supervisor(self, program, run):
@@ -299,6 +309,13 @@ class TestOutput:
         said = [line for line in program.output().splitlines() if "a[0]" in line or "ended" in line]
         assert said[:4] == ["a[0] | 1", "a[0] | 2", "a[0] | 3", "a[0] | last"]
         assert "ended: exit code 0" in said[4]
+
+    def test_the_last_words_of_what_it_has_left_behind(self, program, run):
+        run("a:sh -c '(trap \"echo bye; exit\" TERM; echo there; while :; do sleep 0.1; done) & exec sleep 1000'")
+        program.wait_ready(1)
+        program.wait_for_output(r"a\[0\] \| there")
+        assert program.stop() == 0
+        assert "a[0] | bye\n" in program.output()
 
     def test_json(self, program, run, streams, lines):
         run("a:sh -c 'echo out'", restart="never", log_format="json", popen=streams)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from types import SimpleNamespace
 
 import pytest
+from oslo_config import cfg
 
 from launcher import config
 from launcher.commands import CommandLine
@@ -196,3 +198,25 @@ class TestMistakes:
         (problem,) = problems("--config-file", path)
         assert "set 2 times in this file" in problem
         assert "one value a line, the further lines indented" in problem
+
+
+class TestOfAProgramThatLaunchesItsServicesItself:
+    @pytest.fixture
+    def foreign(self):
+        conf = cfg.ConfigOpts()
+        config.register(conf)
+        conf([], default_config_files=[], default_config_dirs=[])
+        return conf
+
+    def test_commands_are_not_for_it(self, foreign):
+        foreign.set_override("command", "web:sh", group="launcher")
+        with pytest.raises(ConfigError, match=r"command = web:sh .*: only `launcher run` runs commands"):
+            config.settings(foreign, ())
+
+    def test_restart_is(self, foreign):
+        foreign.set_override("restart", "api=never", group="launcher")
+        entry = SimpleNamespace(target=SimpleNamespace(name="api", workers=1), wants_socket=False)
+        assert config.settings(foreign, [entry]).services == (ServiceSpec("api", 1, restart="never"),)
+        foreign.set_override("restart", "api=soon", group="launcher")
+        with pytest.raises(ConfigError, match="POLICY one of"):
+            config.settings(foreign, [entry])
