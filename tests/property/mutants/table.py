@@ -39,8 +39,8 @@ MUTANTS = (
     Mutant("decisions.py", "    child.asked = True\n", "", "an end that was asked for is a failure"),
     Mutant(
         "decisions.py",
-        "    if state.at_once or stage is Stage.ABORTED:",
-        "    if state.at_once:",
+        "    if state.at_once or stage is Stage.ABORTED or not",
+        "    if state.at_once or not",
         "ABRT again, never KILL",
     ),
     Mutant(
@@ -110,8 +110,8 @@ MUTANTS = (
     ),
     Mutant(
         "situation.py",
-        " and not state.stopping and in_use(state, child.generation)",
-        " and in_use(state, child.generation)",
+        " and child.stage is Stage.READY and molds_stay(state)",
+        " and child.stage is Stage.READY",
         "a stop does not stop the molds",
     ),
     Mutant(
@@ -135,12 +135,7 @@ MUTANTS = (
         "return child.deadline",
         "ready_after is forgotten",
     ),
-    Mutant(
-        "situation.py",
-        "return 0.0 if state.at_once else state.policy",
-        "return state.policy",
-        "a stop at once has grace",
-    ),
+    Mutant("situation.py", "    if state.at_once:\n        return 0.0\n", "", "a stop at once has grace"),
     Mutant(
         "situation.py",
         "    return all(service.over",
@@ -231,11 +226,16 @@ MUTANTS = (
         "    _hold(state, service, service.version, proven)\n",
         "a failed reload is tried again for ever",
     ),
-    Mutant("rollout.py", "list(reversed(service.open))", "list(service.open)", "scaled down, the oldest leave"),
     Mutant(
         "rollout.py",
-        "        leaving.sort(key=Slot.serving)\n",
-        "",
+        "next(reversed(service.empty or service.open))",
+        "next(iter(service.empty or service.open))",
+        "scaled down, the oldest leave",
+    ),
+    Mutant(
+        "rollout.py",
+        "next(reversed(service.empty or service.open))",
+        "next(reversed(service.open))",
         "scaled down, one that serves leaves and one that does not stays",
     ),
     Mutant(
@@ -334,8 +334,8 @@ MUTANTS = (
     ),
     Mutant(
         "core.py",
-        "            if state.news:  # of one that has come of age\n                return state.news.popleft()\n",
-        "",
+        "        if state.news:\n            return state.news.popleft()\n        if state.terminating",
+        "        if state.terminating",
         "news of one that came of age waits for something else to happen",
     ),
     Mutant(

@@ -45,7 +45,12 @@ class People:
         generation = self.core.reload()
         self.world.rules.note_asked(generation)
 
-    def scale(self, name: str, target: int) -> None:
+    def scale(self, which: int, target: int) -> None:
+        """`launcher scale`: of those that there are."""
+        if names := [name for name, service in self.core.services.items() if service.version.workers]:
+            self._scale(names[which % len(names)], target)
+
+    def _scale(self, name: str, target: int) -> None:
         service, least = self.core.services.get(name), self.world.least
         if service and service.version.workers:
             self.core.scale(name, target)
@@ -57,7 +62,7 @@ class People:
         """TTIN and TTOU: the first service that there is."""
         for name, service in self.core.services.items():
             if service.version.workers:
-                self.scale(name, max(service.target + by, 1))
+                self._scale(name, max(service.target + by, 1))
                 return
 
     def less(self) -> None:

@@ -118,14 +118,26 @@ class Rules:
         live = [other for other in self.world.workers_of(spawn.service) if other.live]
         if any(other.ready and other is not process and other.spawn.slot == spawn.slot for other in live):
             return
-        if not any(slot.index == spawn.slot for slot in self.core.services[spawn.service].open):
-            return
         slots = {other.spawn.slot for other in live}
-        target = self.core.services[spawn.service].target
+        slots |= {asked.slot for asked in self.world.pending.values() if asked.service == spawn.service}
+        service = self.core.services[spawn.service]
+        if not service.version.workers and process.generation < service.version.generation:
+            self._check_dropped(service.version.generation)
+        target = service.target
         wanted = min(target, self.world.least.get(spawn.service, target))
         # It may have been told of it after that it should have fewer.
         late = process.ready_at == self.world.kernel.now or self.world.lost[spawn.service]
         self.expect(len(slots) > wanted or late, "a serving worker is ended before its replacement is ready")
+
+    def _check_dropped(self, generation: int) -> None:
+        """A service is only dropped when each that the new generation has has had a ready worker."""
+        if self.asked[generation] == "":
+            return
+        for spec in self.world.schedule.services(generation):
+            service = self.core.services[spec.name]
+            there = service.version.generation == generation and service.over < service.target
+            ready = any((name, of) == (spec.name, generation) for name, _, of in self.was_ready)
+            self.expect(ready or not there, "a service is dropped before those that come are ready")
 
     def _check_abort(self, process: Process) -> None:
         now = self.world.kernel.now
@@ -196,12 +208,11 @@ class Rules:
         self.expect(None not in self.asked.values(), "a reload without an answer")
         if world.stop_asked_at < inf:
             self.expect(finish.code == (KILLED if self.killed_in_stop else 0), f"a stop that ends with {finish.code}")
-        elif self.killed_in_stop and finish.code == KILLED:
-            self.expect(self.over, "a worker had to be killed, but that is not why it ended")
         elif finish.code == 0:
             self.expect(self.over and not self.over_code, "it gave up, and says that all is well")
         else:
-            self.expect(finish.code in self.codes, f"gave up with {finish.code}, which nobody ended with")
+            killed = self.over and self.killed_in_stop and finish.code == KILLED
+            self.expect(finish.code in self.codes or killed, f"gave up with {finish.code}, which nobody ended with")
 
     # At an event
 
@@ -255,8 +266,13 @@ class Rules:
         self.over_code = code or self.over_code
 
     def check_gave_up(self, process: Process) -> None:
-        """It did so after a death: nothing else of that service may have served, or of any after that of a mold."""
-        names = [process.spawn.service] if process.spawn else self.core.services
+        """It did so after a death: nothing else of that service may have served.
+
+        Nor of any, after the death of a mold or of a worker that has ended for good.
+        """
+        spawn = process.spawn
+        alone = spawn is not None and (spawn.service, spawn.slot) not in self.over
+        names = [spawn.service] if alone else self.core.services
         places = {(name, slot.index) for name in names for slot in self.core.services[name].open}
         workers = [p for name in names for p in self.world.workers_of(name)]
         serving = [p for p in workers if p.ready and (p.spawn.service, p.spawn.slot) in places]

@@ -89,7 +89,7 @@ class Schedule:
         random = self.random
         match kind:
             case "scale":
-                return kind, random.choice(NAMES), random.randint(0, 4)
+                return kind, random.randint(0, 2), random.choice((0, 0, 1, 2, 3, 4))
             case "full":
                 return kind, self.time(6.0)
             case "stall":

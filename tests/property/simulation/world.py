@@ -43,7 +43,7 @@ class World:
         self.asked_at: dict[int, float] = {}
         self.people = People(self)
         self.least: dict[str, int] = {}  # service: the lowest target of this turn
-        self.lost: Counter[str] = Counter()  # service: workers that served and were found lost in this turn
+        self.lost: Counter[str] = Counter()  # service: workers, and some awaited, that were lost in this turn
         self.listeners_closed = False
         self.at_once = False
         self.stop_asked_at = inf
@@ -275,7 +275,7 @@ class World:
         core, was_stopping = self.core, self.core.stopping
         self.rules.note_death(process)
         if process.spawn is not None:
-            self.lost[process.spawn.service] += process.ready
+            self.lost[process.spawn.service] += process.live
         process.known = False
         self.kernel.free(process)
         if process.spawn is None:
@@ -283,6 +283,7 @@ class World:
             lost = [spawn for spawn in self.pending.values() if spawn.generation == process.generation]
             self.forsaken |= {spawn.serial for spawn in lost}
             for spawn in lost:
+                self.lost[spawn.service] += 1
                 del self.pending[spawn.serial]
         core.exited(process.pid, process.status, self.kernel.now)
         if core.stopping and not was_stopping:
