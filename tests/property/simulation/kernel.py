@@ -67,6 +67,7 @@ class Process:
     hung: bool = False  # the core was told so
     retired: bool = False  # the core was told so
     retire_from: float = inf  # when it may be replaced for its age
+    mute: bool = False  # it writes no stacks on ABRT
     comes_of_age: float = inf  # when it counts as ready without saying so
     requests: deque[Spawn] = field(default_factory=deque)
 

@@ -55,7 +55,7 @@ class People:
         if service and service.version.workers:
             self.core.scale(name, target)
             least[name] = min(target, least.get(name, target))
-            self.world.rules.note_scaled(name)
+            self.world.rules.note_scaled(name, target)
             self.world.rules.expect(service.target == target, "scaled to something else")
 
     def more(self, by: int = 1) -> None:
@@ -92,7 +92,7 @@ class People:
         if schedule.forks_itself and world.loaded and not self.core.stopping:
             generation = max(world.loaded)
             if name not in {spec.name for spec in schedule.services(generation)}:
-                schedule.extend(generation, ServiceSpec(name, workers))
+                schedule.extend(generation, ServiceSpec(name, workers, dumps_stacks=name != "tick"))
                 self.core.prepared(generation, schedule.services(generation), world.policy, self.kernel.now)
 
     # What watches over workers

@@ -39,6 +39,7 @@ class Rules:
         self.in_force: dict[str, int] = {}  # service: the generation that was told to be in force
         self.was_ready: set[tuple[str, int, int]] = set()  # service, slot, generation
         self.adopting: dict[str, set[Slot]] = {}  # slots that were open when the newest generation was taken up
+        self.scaled: dict[str, int] = {}  # service: its target, unless a reload has set another one since
         self.over: set[tuple[str, int]] = set()  # slots whose worker has ended for good
         self.over_code: int | None = None  # of the last one that failed so
         self.hooks = 0
@@ -143,6 +144,7 @@ class Rules:
         now = self.world.kernel.now
         self.expect(process.aborted == inf, "ABRT twice")
         self.expect(not self.world.at_once, "ABRT in a stop at once")
+        self.expect(not process.mute, "ABRT to one that writes no stacks")
         if process.termed < inf:
             self.expect(now >= process.grace_ends, "ABRT before the grace is over")
         elif process.spawn is not None and not process.hung:
@@ -156,6 +158,9 @@ class Rules:
         now = self.world.kernel.now
         if self.world.at_once:
             self.expect(process.asked, "KILL without TERM")
+        elif process.mute:  # ABRT would be of no use
+            late = process.hung or now >= min(process.grace_ends, process.startup_ends)
+            self.expect(late, "KILL to one that is in time")
         else:
             self.expect(process.aborted < inf, "KILL without ABRT")
             self.expect(now >= process.aborted + self.world.policy.abort_timeout, "KILL before the stacks are written")
@@ -224,6 +229,7 @@ class Rules:
     def note_adopted(self, generation: int) -> None:
         """Whoever had ended for good may be wanted again."""
         self._forget_who_is_over()
+        self.scaled.clear()
         least = self.world.least
         for name, service in self.core.services.items():
             self.adopting[name] = set(service.open)
@@ -233,7 +239,8 @@ class Rules:
         self.over.clear()
         self.over_code = None
 
-    def note_scaled(self, name: str) -> None:
+    def note_scaled(self, name: str, target: int) -> None:
+        self.scaled[name] = target
         if name in self.adopting:
             self.adopting[name] &= self.core.services[name].open.keys()
         self.over = {(service, slot) for service, slot in self.over if service != name}
@@ -294,6 +301,8 @@ class Rules:
             self.expect(service.ready == ready[name], f"{name}: counts {service.ready} ready, {ready[name]} are")
             is_open = {slot.index for slot in service.open}
             awaited = [s for s in world.pending.values() if s.service == name and s.slot in is_open]
+            if service.version.workers:
+                self.expect(service.target == self.scaled.get(name, service.target), f"{name}: a scaling was undone")
             if not core.stopping:
                 self.expect(
                     live[name] + len(awaited) <= service.target + SURGE, f"{name}: more than target and surge live"

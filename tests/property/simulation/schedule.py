@@ -141,6 +141,7 @@ class Schedule:
             workers=random.randint(1, 3),
             most=random.choice((None, None, None, 4)),
             restart=random.choice(("always",) * 6 + ("on-failure", "never")),
+            dumps_stacks=name != "tick",
             ready_after=random.choice((None,) * 5 + (0.0, 0.5, 2.0)),
         )
 

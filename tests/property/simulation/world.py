@@ -254,6 +254,7 @@ class World:
             process.comes_of_age = now + patience
         else:
             process.startup_ends = now + self.policy.startup_timeout
+        process.mute = not self.lost_spawn(process) and not self._dumps_stacks(spawn.service)
         process.retire_from = now + self.schedule.least_lifetime(self.policy)
         if process.nature.deaf_after < inf and self.random.random() < 0.5:
             self.kernel.at(process.nature.deaf_after + 2.0, self.people.want, "finds_blocked", process)
@@ -325,6 +326,9 @@ class World:
             return 0.0
         patience = policy.graceful_shutdown_timeout
         return min(patience, policy.mold_timeout) if policy.molds_stay and process.spawn is None else patience
+
+    def _dumps_stacks(self, name: str) -> bool:
+        return self.core.services[name].version.spec.dumps_stacks
 
     def _is_current(self, spawn: Spawn) -> bool:
         """Whether nothing has taken the place of what it was asked for."""
