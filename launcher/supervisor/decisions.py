@@ -115,6 +115,8 @@ def overdue_answer(state: State, slot: Slot, now: float) -> Kill | None:
     if slot.pending_until > now or not isinstance(slot.pending, Spawn):
         return None
     slot.pending_until = inf
+    if state.stopping:
+        return None  # it is told to end anyway
     for mold in state.generations[slot.pending.generation].slot.live():
         mold.enter(Stage.ABORTED, now, state.policy.abort_timeout)
         state.mark(mold.slot)

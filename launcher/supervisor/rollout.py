@@ -164,7 +164,8 @@ def _open(state: State, service: Service) -> None:
         slot = Slot(service, len(service.slots))
         service.slots.append(slot)
     slot.open = True
-    service.open[slot] = service.empty[slot] = None
+    service.open[slot] = None
+    service.notice_empty(slot)
     state.mark(slot)
 
 

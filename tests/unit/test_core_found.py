@@ -32,6 +32,16 @@ HISTORIES = {
         (STARTUP, "stop-at-once", "close", "TERM 1", "KILL 1"),
         (STARTUP, "exit 1 -9", "finish 137 *"),
     ],
+    "a mold that has stayed for hooks and owes an answer is not given up in a stop": [
+        (0, "begin molds_stay=1", "prepare 1"),
+        (0, "mold 100"),
+        (0, "load api=2", "spawn api.0 g1", "spawn api.1 g1"),
+        (0, "born 1"),
+        (0, "ready 1"),
+        (STARTUP, "stop-at-once", "close", "TERM 1", "KILL 1"),
+        (STARTUP, "exit 1 -9", "TERM 100", "KILL 100"),
+        (STARTUP, "exit 100 -9", "finish 137 *"),
+    ],
     "one that is ready by its time takes the place of its predecessor at that time": [
         *ONE_SERVES,
         (10, "reload", "prepare 2"),

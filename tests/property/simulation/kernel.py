@@ -195,7 +195,7 @@ class Kernel:
 
     def _fork_between(self, mold: Process, nature: Callable[[], Nature]) -> None:
         if mold.alive and self.now < mold.born + mold.nature.forks_until:
-            self.at(mold.nature.birth_delay, self._fork_worker, mold, mold.requests[0], nature)
+            self.at(0.0 if self.calm else mold.nature.birth_delay, self._fork_worker, mold, mold.requests[0], nature)
 
     def _fork_worker(self, mold: Process, spawn: Spawn, nature: Callable[[], Nature]) -> None:
         """The process in between does it, whether or not its mold is still there."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.property.simulation.kernel import Process
     from tests.property.simulation.world import World
 
-HASTE = 4  # times that one thing may be asked for in one instant
+HASTE = 8  # times that one thing may be asked for in one instant
 SURGE = 1  # live workers of a service beyond its target
 TURN = 20.0  # seconds that a worker may wait for its replacement
 UNLOADABLE, SOFTWARE, KILLED, ABORTED = 78, 70, 137, 134
@@ -232,7 +232,8 @@ class Rules:
         self.scaled.clear()
         least = self.world.least
         for name, service in self.core.services.items():
-            self.adopting[name] = set(service.open)
+            if service.version.generation == generation:
+                self.adopting[name] = set(service.open)
             least[name] = min(service.target, least.get(name, service.target))
 
     def _forget_who_is_over(self) -> None:
@@ -263,7 +264,8 @@ class Rules:
     def note_failure(self, process: Process, code: int = ABORTED) -> None:
         """A worker ended unasked, or was given up: where that is for good, nobody follows it."""
         spawn = process.spawn
-        restart = self.core.services[spawn.service].version.spec.restart
+        version = self.core.services[spawn.service].version
+        restart = version.spec.restart if version.generation == process.generation else "always"
         if restart == "always" or (restart == "on-failure" and code):
             return
         others = [p for p in self.world.workers_of(spawn.service) if p is not process and p.spawn.slot == spawn.slot]

@@ -270,6 +270,8 @@ class World:
         if process.live and process.ready_at == inf and not self.lost_spawn(process):
             self.rules.note_ready(process)
         self.core.ready(process.pid, self.kernel.now)
+        for name, service in self.core.services.items():  # some may be dropped now
+            self.least[name] = min(service.target, self.least.get(name, service.target))
 
     def _bury(self, process: Process) -> None:
         self.note("ended", process.pid, process.status)
