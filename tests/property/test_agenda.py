@@ -76,3 +76,24 @@ class Model(RuleBasedStateMachine):
 
 Model.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
 TestModel = Model.TestCase
+
+
+def looked_at(agenda: Agenda, slot: Slot, wake: float) -> None:
+    agenda.mark(slot)
+    assert agenda.first(0.0) is slot
+    agenda.settle(wake)
+
+
+def test_a_time_that_another_one_has_replaced_wakes_nobody():
+    agenda, slot = Agenda(), Slot(None, 0)
+    looked_at(agenda, slot, 5.0)
+    looked_at(agenda, slot, 9.0)
+    assert agenda.first(5.0) is None
+    assert agenda.first(9.0) is slot
+
+
+def test_a_time_that_stays_the_same_takes_no_more_room():
+    agenda, slot = Agenda(), Slot(None, 0)
+    for _ in range(10):
+        looked_at(agenda, slot, 5.0)
+    assert len(agenda._heap) == 1

@@ -78,12 +78,21 @@ class Schedule:
         kinds = [kind for kind in COMMANDS if random.random() < 0.4] + ["reload"] * random.choice((0, 1, 1, 3))
         moments = sorted(self.time(self.length) for _ in range(random.randint(1, 12))) if kinds else []
         commands = [(moment, self._draw_command(random.choice(kinds), kinds)) for moment in moments]
+        if random.random() < 0.2:
+            commands += self._draw_nap()
         if not self.calms_down:
             commands.append((self.length, ("stop",)))
             for _ in range(random.choice((0, 1, 1, 4))):
                 late = random.choice(("stop", "at_once", "at_once", "reload", "scale", "oom"))
                 commands.append((self.length + self.time(4.0), self._draw_command(late, kinds)))
         return commands
+
+    def _draw_nap(self) -> list[tuple[float, tuple[object, ...]]]:
+        """A service is put to sleep while a reload is under way, and woken after it."""
+        which, begins = self.random.randint(0, 2), self.time(self.length)
+        sleeps = begins + self.time(2.0)
+        wakes = sleeps + self.time(6.0)
+        return [(begins, ("reload",)), (sleeps, ("scale", which, 0)), (wakes, ("scale", which, 2))]
 
     def _draw_command(self, kind: str, kinds: list[str]) -> tuple[object, ...]:
         random = self.random
