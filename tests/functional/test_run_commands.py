@@ -97,7 +97,7 @@ class TestWhatItGets:
         (pid,) = program.wait_ready()
         outer = program.outer(pid)
         assert proc.signals(outer, "SigBlk") == set()
-        assert proc.signals(outer, "SigIgn") <= {32, 33}, (
+        assert proc.signals(outer, "SigIgn") <= {32, 33}  # the C library's: posix_spawn(3)
             "the C library's own, which make's posix_spawn(3) leaves ignored"
         )
         environ = dict(line.split("=", 1) for line in proc._read(outer, "environ").split("\0") if line)
