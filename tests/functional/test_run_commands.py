@@ -97,9 +97,7 @@ class TestWhatItGets:
         (pid,) = program.wait_ready()
         outer = program.outer(pid)
         assert proc.signals(outer, "SigBlk") == set()
-        assert proc.signals(outer, "SigIgn") <= {32, 33}  # the C library's: posix_spawn(3)
-            "the C library's own, which make's posix_spawn(3) leaves ignored"
-        )
+        assert proc.signals(outer, "SigIgn") <= {32, 33}  # the C library's own, which posix_spawn(3) ignores
         environ = dict(line.split("=", 1) for line in proc._read(outer, "environ").split("\0") if line)
         assert environ == program.environment()
 
