@@ -55,7 +55,7 @@ def test_who_is_gone_tells_nothing():
     assert CpuWaits().starved(pid) == 0
 
 
-@pytest.mark.parametrize("link", [str(os.getppid()), ""])
+@pytest.mark.parametrize("link", [str(os.getppid()), ""], ids=["somebody else", "nobody"])
 def test_a_foreign_proc_is_not_believed(rivals, monkeypatch, link):
     wait_until_starved(rivals)
     monkeypatch.setattr(watchdog, "_self_in_proc", lambda: link)
