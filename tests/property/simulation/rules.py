@@ -244,7 +244,8 @@ class Rules:
         self.scaled[name] = target
         if name in self.adopting:
             self.adopting[name] &= self.core.services[name].open.keys()
-        self.over = {(service, slot) for service, slot in self.over if service != name}
+        if not self.core.stopping:
+            self.over = {(service, slot) for service, slot in self.over if service != name}
 
     def note_ready(self, process: Process) -> None:
         process.ready_at = self.world.kernel.now
