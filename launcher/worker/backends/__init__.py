@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from launcher.supervisor.scoreboard import Seat
 
-NAMES = ("eventlet",)
+NAMES = ("eventlet", "threading")
 DEFAULT = "eventlet"
 
 

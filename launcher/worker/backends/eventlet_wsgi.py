@@ -18,8 +18,6 @@ was set to INFO or lower.
 
 from __future__ import annotations
 
-import errno
-import logging
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -30,6 +28,7 @@ from eventlet.corolocal import local
 
 from launcher.supervisor.scoreboard import private_seat
 from launcher.worker.backends.eventlet import EventletEvent, EventletTask
+from launcher.worker.backends.serving import BACK_OFF, CLIENT_GONE, access_logger, logger, wants_access_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -38,20 +37,11 @@ if TYPE_CHECKING:
     from launcher.supervisor.scoreboard import Seat
 
 _socket = patcher.original("socket")
-logger = logging.getLogger("launcher.wsgi")
-access_logger = logging.getLogger("launcher.access")
 
 CAPACITY = 1000
 """Connections at a time; further clients wait in the kernel's queue, where another worker may take them."""
 LINGER = 2.0
 """Seconds to read what a client still sends after its last response."""
-BACK_OFF = 0.1
-"""Seconds before the next attempt when the system has no descriptor for another client."""
-# accept(2): a client that gave up, and network errors that were pending on its connection.
-CLIENT_GONE = {
-    *(errno.ECONNABORTED, errno.EINTR, errno.EPROTO, errno.ENOPROTOOPT, errno.EPERM, errno.EOPNOTSUPP),
-    *(errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENONET),
-}
 
 _serving = local()
 
@@ -86,7 +76,7 @@ class Log:
         elif _serving.protocol.connection.gone:
             logger.debug("the client of %r went away", _serving.protocol.requestline)
         else:
-            logger.error("%r failed", _serving.protocol.requestline, exc_info=True)  # noqa: LOG014 - called in an except block
+            logger.error("%r failed", _serving.protocol.requestline, exc_info=True)
 
     def error(self, message: str) -> None:
         """Take a complaint about a client's input."""
@@ -212,7 +202,7 @@ class Http(wsgi.Server):  # type: ignore[misc]
         )
         self.draining = False
         self.seat = seat
-        self.log_output = access_logger.level != logging.NOTSET and access_logger.isEnabledFor(logging.INFO)
+        self.log_output = wants_access_log()
 
 
 class EventletServer:

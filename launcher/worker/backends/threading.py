@@ -1,0 +1,105 @@
+"""Native threads, with nothing patched: the backend for code that eventlet has no place in.
+
+A task is a daemon thread; it cannot be killed, so what is told to stop has to look, as `ThreadGroup`'s timers do.
+
+Guarantees: what a task raises is logged and ends that task alone; a signal is obeyed while every thread of the
+application is busy, unless one of them holds the interpreter lock.
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterable
+    from types import FrameType
+
+    from launcher.worker.backends import Backend, Event, Server, Task
+
+logger = logging.getLogger("launcher.service")
+
+
+class ThreadingTask:
+    """A call in a thread of its own."""
+
+    def __init__(self, call: Callable[..., object], /, *args: Any, **kwargs: Any) -> None:
+        name = getattr(call, "__qualname__", None) or repr(call)
+        self._thread = threading.Thread(target=_guard, args=(call, args, kwargs), name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def ident(self) -> int:
+        """What `threading.get_ident()` says inside the call."""
+        return self._thread.ident or 0
+
+    def wait(self) -> None:
+        """Return when the call has ended, however it ended; at once for the call itself."""
+        if self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def kill(self) -> None:
+        """Let the call run out: a thread cannot be ended from outside."""
+
+
+class ThreadingBackend:
+    """What a service needs of native threads; see `launcher.worker.backends.Backend`."""
+
+    name = "threading"
+
+    def patch(self) -> None:
+        """Import what every forked worker can then share; nothing is patched."""
+        import launcher.worker.backends.threading_wsgi  # noqa: F401
+
+    def after_fork(self) -> None:
+        """Do nothing: threads stay behind at a fork, and no other state is ours."""
+
+    def spawn(self, call: Callable[..., object], /, *args: Any, **kwargs: Any) -> Task:
+        """Run a call beside the caller.  An exception in it is logged with its traceback."""
+        return ThreadingTask(call, *args, **kwargs)
+
+    def guard(self, call: Callable[..., object], /, *args: Any, **kwargs: Any) -> None:
+        """Run a call here and now.  What it raises is logged with its traceback and goes no further."""
+        _guard(call, args, kwargs)
+
+    def event(self) -> Event:
+        """Make a new event that is not set."""
+        return threading.Event()
+
+    def sleep(self, seconds: float) -> None:
+        """Suspend the calling thread."""
+        time.sleep(seconds)
+
+    def wait_readable(self, fd: int) -> None:
+        """Suspend the calling thread until `fd` is readable or at its end."""
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        poll.poll()
+
+    def stacks(self) -> list[tuple[str, FrameType]]:
+        """Name every thread, each with the frame it is in."""
+        names = {thread.ident: thread.name for thread in threading.enumerate()}
+        frames = sys._current_frames().items()  # noqa: SLF001 - its documented name
+        return [(f"thread {names.get(ident, ident)}", frame) for ident, frame in frames]
+
+    def serve(self, app: Any, listeners: Iterable[socket.socket], *, keepalive_timeout: float) -> Server:
+        """Serve a WSGI application on listeners that are taken over; see `threading_wsgi`."""
+        from launcher.worker.backends.threading_wsgi import ThreadingServer
+
+        return ThreadingServer(app, listeners, keepalive_timeout=keepalive_timeout)
+
+
+def _guard(call: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Run a call; log whatever it raises."""
+    try:
+        call(*args, **kwargs)
+    except BaseException:  # a border: SystemExit in a thread would be silent
+        logger.exception("%s failed", getattr(call, "__qualname__", None) or repr(call))
+
+
+BACKEND: Backend = ThreadingBackend()
