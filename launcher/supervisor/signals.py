@@ -1,6 +1,6 @@
 """Signals: which there are, who acts on them, and how none is lost around a fork.
 
-Guarantees: a handler only records the number in a list, and one byte in the wake-up pipe only wakes the
+Guarantees: a handler only records the number in a list, and bytes in the wake-up pipe only wake the
 loop, so a full pipe loses nothing.  All signals are blocked while a process forks; the child gives
 every disposition back before it unblocks them, so no signal is ever handled in the wrong process.
 It imports only what every Python has loaded, for `launcher exec` runs on it; and eventlet replaces
@@ -25,6 +25,7 @@ LEFT_ALONE = frozenset({_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGTSTP, _sign
 HANDLED = ALL - UNCATCHABLE - FAULTS - LEFT_ALONE
 TERMINAL_STOPS = (_signal.SIGTSTP, _signal.SIGTTIN, _signal.SIGTTOU)
 PYTHON_IGNORES = (_signal.SIGPIPE, _signal.SIGXFSZ)
+RECORDED = b"\0"  # in the wake-up pipe, where the interpreter writes the numbers of signals
 
 
 def block_all() -> frozenset[int]:
@@ -63,6 +64,9 @@ class SignalInbox:
     Parameters: the signals to catch.  Close it to give the dispositions back.
     """
 
+    unrecorded: "frozenset[int]" = frozenset()
+    """What the last `take` knows to have arrived for handlers that had not run then: the main thread runs them."""
+
     def __init__(self, signums: "Iterable[int]") -> None:
         self.fd, self._write_fd = posix.pipe2(posix.O_NONBLOCK | posix.O_CLOEXEC)
         self._arrived: list[int] = []
@@ -74,18 +78,25 @@ class SignalInbox:
     def record(self, signum: int, _frame: object) -> None:
         """Remember a signal: the handler of all of them."""
         self._arrived.append(signum)
+        try:
+            # Once more: the interpreter's own byte came first, and may have woken a thread to an empty list.
+            posix.write(self._write_fd, RECORDED)
+        except BlockingIOError:  # full, so somebody will be woken
+            pass
 
     def take(self) -> list[int]:
         """Return the signals that arrived since the last call, each once, and empty the pipe."""
+        told: set[int] = set()
         try:
-            while posix.read(self.fd, 4096):
-                pass
+            while data := posix.read(self.fd, 4096):
+                told.update(data)
         except BlockingIOError:
             pass
         # The pipe first: a signal from here on leaves a byte and is seen next time.
         taken: dict[int, None] = {}  # in order of arrival
         while self._arrived:  # one by one: a handler may run between any two steps
             taken[self._arrived.pop(0)] = None
+        self.unrecorded = frozenset(told.difference(taken, RECORDED))
         return list(taken)
 
     def fds(self) -> tuple[int, int]:

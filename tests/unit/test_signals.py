@@ -198,3 +198,21 @@ def test_descriptors_of_an_inbox_are_not_passed_on(inbox):
 )
 def test_signals_have_names(signum, name):
     assert name_of(signum) == name
+
+
+def test_a_recorded_signal_wakes_whoever_was_too_early(inbox):
+    os.write(inbox.fds()[1], bytes([SIGUSR1]))  # as the interpreter does, before it has the main thread record it
+    assert inbox.take() == []
+    assert inbox.unrecorded == {SIGUSR1}
+    assert not readable(inbox.fd)
+    inbox.record(SIGUSR1, None)
+    assert readable(inbox.fd)
+    assert (inbox.take(), inbox.unrecorded) == ([SIGUSR1], frozenset())
+
+
+def test_a_full_pipe_is_no_obstacle_to_a_handler(inbox):
+    with suppress(BlockingIOError):
+        while True:
+            os.write(inbox.fds()[1], bytes(4096))
+    inbox.record(SIGUSR1, None)
+    assert (inbox.take(), inbox.unrecorded) == ([SIGUSR1], frozenset())
