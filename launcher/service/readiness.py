@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_announce: Callable[[], object] | None = None
+_announce: list[Callable[[], object]] = []
 
 
 def on_ready(announce: Callable[[], object]) -> None:
     """Have `announce` called by the next `ready()`; it takes the place of an earlier one."""
-    global _announce  # noqa: PLW0603 - a process is ready once
-    _announce = announce
+    _announce[:] = [announce]
 
 
 def ready() -> None:
     """Say that this process can serve.  Only the first call counts."""
-    global _announce
-    announce, _announce = _announce, None
-    if announce is not None:
-        announce()
+    try:
+        announce = _announce.pop()  # in one step: several threads may say so
+    except IndexError:
+        return
+    announce()

@@ -10,6 +10,7 @@ Guarantees: a stop reaches every service at once, whatever another one's `stop()
 
 from __future__ import annotations
 
+from threading import RLock
 from typing import Any
 
 from launcher.worker import backends
@@ -35,6 +36,7 @@ class Services:
     def __init__(self) -> None:
         self.services: list[Any] = []
         self._stopping = False
+        self._lock = RLock()
         self._done = backends.current().event()
 
     def add(self, service: Any) -> None:
@@ -44,9 +46,10 @@ class Services:
 
     def stop(self) -> None:
         """Stop every service at once and return when all their `stop()` have.  A second call does nothing."""
-        if self._stopping:
-            return
-        self._stopping = True
+        with self._lock:
+            if self._stopping:
+                return
+            self._stopping = True
         self._stop(self.services)
         self._done.set()
 

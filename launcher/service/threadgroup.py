@@ -5,12 +5,16 @@ a stop interrupts a timer's sleep, an exception does not end a timer, and a time
 
 Guarantees: ticks of a timer never overlap.  They are due at start + n * interval on the monotonic
 clock; a tick that takes too long makes the timer skip beats, never bunch them.  Asked from inside by
-one of its own threads or ticks, `stop()` and `wait()` leave that one out.
+one of its own threads or ticks, `stop()` and `wait()` leave that one out.  All of it may be called from any thread.
+
+Locks are held for moments in which no green thread switches, so they make no difference to those; a signal handler
+that comes in such a moment may take them once more.
 """
 
 from __future__ import annotations
 
 import logging
+from threading import RLock
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +36,7 @@ class Thread:
         self._done = done
         self._call = (callback, args, kwargs)
         self._links: list[tuple[Callable[..., object], Any, Any]] = []
+        self._lock = RLock()
         self._begun = False
         self._over = False
         self._task: backends.Task | None = None
@@ -43,13 +48,16 @@ class Thread:
 
     def start(self) -> None:
         """Begin the call."""
-        self._task = backends.current().spawn(self._run)
+        with self._lock:  # the call may look at itself
+            self._task = backends.current().spawn(self._run)
 
     def stop(self) -> None:
         """End the call now where the backend can; from inside the call itself this does nothing."""
         if self._task is not None:
             self._task.kill()
-        if not self._begun:
+        with self._lock:
+            never, self._begun = not self._begun, True
+        if never:
             self._end()
 
     def wait(self) -> None:
@@ -59,13 +67,17 @@ class Thread:
 
     def link(self, func: Callable[..., object], *args: Any, **kwargs: Any) -> None:
         """Call `func(thread, *args, **kwargs)` when the call has ended, at once if it has."""
-        if self._over:
-            func(self, *args, **kwargs)
-        else:
-            self._links.append((func, args, kwargs))
+        with self._lock:
+            if not self._over:
+                self._links.append((func, args, kwargs))
+                return
+        func(self, *args, **kwargs)
 
     def _run(self) -> None:
-        self._begun = True
+        with self._lock:
+            stopped, self._begun = self._begun, True
+        if stopped:
+            return
         callback, args, kwargs = self._call
         try:
             backends.current().guard(callback, *args, **kwargs)
@@ -73,10 +85,9 @@ class Thread:
             self._end()
 
     def _end(self) -> None:
-        if self._over:
-            return
-        self._over = True
         self._done(self)
+        with self._lock:
+            self._over = True
         for func, args, kwargs in self._links:
             backends.current().guard(func, self, *args, **kwargs)
 
@@ -141,6 +152,7 @@ class ThreadGroup:
 
     def __init__(self, thread_pool_size: int = 1000) -> None:
         self._size = thread_pool_size
+        self._lock = RLock()
         self._vacancy: backends.Event | None = None
         self.threads: list[Thread] = []
         self.timers: list[Timer] = []
@@ -150,11 +162,9 @@ class ThreadGroup:
 
         An exception in it is logged with its traceback.
         """
-        while len(self.threads) >= self._size:
-            self._wait_for_vacancy()
         thread = Thread(self.thread_done, callback, args, kwargs)
-        self.threads.append(thread)
-        thread.start()
+        while (vacancy := self._begin(thread)) is not None:
+            vacancy.wait()
         return thread
 
     def add_timer(
@@ -171,13 +181,14 @@ class ThreadGroup:
         Raises `ValueError` if the interval is not positive.
         """
         timer = Timer(self.timer_done, interval, callback, args, kwargs)
-        self.timers.append(timer)
-        timer.start(initial_delay or 0.0)
+        with self._lock:
+            timer.start(initial_delay or 0.0)
+            self.timers.append(timer)
         return timer
 
     def stop_timers(self) -> None:
         """Let no further tick begin."""
-        for timer in self.timers:
+        for timer in list(self.timers):
             timer.stop()
 
     def stop(self, graceful: bool = False) -> None:  # noqa: FBT001, FBT002 - oslo.service's signature
@@ -200,19 +211,28 @@ class ThreadGroup:
             awaited |= pending
 
     def _running(self) -> set[Thread | Timer]:
-        return {*self.timers, *self.threads}
+        with self._lock:
+            return {*self.timers, *self.threads}
 
     def timer_done(self, timer: Timer) -> None:
         """Forget a timer whose last tick has ended (oslo.service: the same)."""
-        self.timers.remove(timer)
+        with self._lock:
+            self.timers.remove(timer)
 
     def thread_done(self, thread: Thread) -> None:
         """Forget a thread that has ended (oslo.service: the same)."""
-        self.threads.remove(thread)
-        if self._vacancy is not None:
-            self._vacancy.set()
+        with self._lock:
+            self.threads.remove(thread)
+            if self._vacancy is not None:
+                self._vacancy.set()
 
-    def _wait_for_vacancy(self) -> None:
-        if self._vacancy is None or self._vacancy.is_set():
-            self._vacancy = backends.current().event()
-        self._vacancy.wait()
+    def _begin(self, thread: Thread) -> backends.Event | None:
+        """Start a thread; if the group is full, return what is set when one of it has ended."""
+        with self._lock:
+            if len(self.threads) < self._size:
+                thread.start()
+                self.threads.append(thread)  # it cannot be over: its end waits for the lock
+                return None
+            if self._vacancy is None or self._vacancy.is_set():
+                self._vacancy = backends.current().event()
+            return self._vacancy

@@ -11,7 +11,7 @@ from launcher.supervisor.pacing import lowered
 
 @pytest.fixture
 def said(monkeypatch):
-    monkeypatch.setattr(quota, "_announce", None)
+    monkeypatch.setattr(quota, "_limit", None)
     return []
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import pytest
 
 from launcher.errors import ConfigError
@@ -14,9 +16,11 @@ from launcher.worker import backends
 PATIENCE = 10.0  # seconds
 
 
-@pytest.fixture
-def backend():
-    return backends.select("eventlet")
+@pytest.fixture(params=backends.NAMES)
+def backend(monkeypatch, request):
+    backend = import_module(f"launcher.worker.backends.{request.param}").BACKEND
+    monkeypatch.setattr(backends, "_selected", backend)  # nothing is patched here, so both can be in one process
+    return backend
 
 
 @pytest.fixture

@@ -1,9 +1,12 @@
-"""Threads and timers of a service, on real green threads; the beat of a timer on a clock of its own."""
+"""Threads and timers of a service, on real green and native threads; the beat of a timer on a clock of its own."""
 
 from __future__ import annotations
 
 import logging
+import sys
 import time
+from importlib import import_module
+from itertools import count
 
 import pytest
 
@@ -14,9 +17,11 @@ from launcher.worker import backends
 PATIENCE = 10.0  # seconds
 
 
-@pytest.fixture
-def backend():
-    return backends.select("eventlet")
+@pytest.fixture(params=backends.NAMES)
+def backend(monkeypatch, request):
+    backend = import_module(f"launcher.worker.backends.{request.param}").BACKEND
+    monkeypatch.setattr(backends, "_selected", backend)  # nothing is patched here, so both can be in one process
+    return backend
 
 
 @pytest.fixture
@@ -44,6 +49,15 @@ class Gate:
 @pytest.fixture
 def gate(backend):
     return Gate(backend)
+
+
+@pytest.fixture
+def restless():
+    """Native threads take turns at every occasion."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
 
 
 def returned(backend, call, *args):
@@ -80,6 +94,10 @@ def test_a_graceful_stop_lets_threads_finish(backend, group, gate):
     assert gate.ended == 1
 
 
+green_only = pytest.mark.parametrize("backend", ["eventlet"], indirect=True)
+
+
+@green_only
 def test_a_stop_that_is_not_graceful_kills_threads(group, gate):
     group.add_thread(gate)
     gate.running.wait(PATIENCE)
@@ -88,6 +106,53 @@ def test_a_stop_that_is_not_graceful_kills_threads(group, gate):
     group.wait()
 
 
+@pytest.mark.parametrize("backend", ["threading"], indirect=True)
+def test_a_stop_lets_native_threads_run_out_but_does_not_wait(backend, group, gate):
+    tick = Gate(backend)
+    group.add_thread(gate)
+    group.add_timer(0.001, tick)
+    assert gate.running.wait(PATIENCE)
+    assert tick.running.wait(PATIENCE)
+    group.stop()
+    assert (gate.ended, tick.ended) == (0, 0)
+    waited = returned(backend, group.wait)
+    gate.may_end.set()
+    tick.may_end.set()
+    assert waited.wait(PATIENCE)
+    assert (gate.ended, tick.ended, tick.calls) == (1, 1, 1)
+
+
+def test_a_thread_stopped_before_it_began_never_begins(backend, gate):
+    ends = []
+    thread = threadgroup.Thread(ends.append, gate, (), {})
+    thread.stop()
+    thread.start()
+    thread.wait()
+    assert (gate.calls, ends) == (0, [thread])
+
+
+def test_no_vacancy_is_missed_and_none_is_given_twice(backend, restless):
+    group, numbers = ThreadGroup(3), count()
+    most, done = [], []
+
+    def work():
+        most.append(len(group.threads))
+        backend.sleep(0.0001)
+        done.append(next(numbers))
+
+    def add():
+        for _ in range(50):
+            group.add_thread(work)
+
+    adders = [backend.spawn(add) for _ in range(8)]
+    ended = returned(backend, lambda: [adder.wait() for adder in adders])
+    assert ended.wait(2 * PATIENCE)
+    group.wait()
+    assert len(done) == 400
+    assert max(most) <= 3
+
+
+@green_only
 def test_a_thread_killed_before_it_began_is_forgotten(group, gate):
     ends = []
     thread = group.add_thread(gate)
@@ -213,6 +278,7 @@ def test_a_graceful_stop_lets_a_tick_finish_and_starts_none(backend, group, gate
     assert (gate.calls, gate.ended) == (1, 1)
 
 
+@green_only
 def test_a_stop_that_is_not_graceful_kills_a_tick(group, gate):
     group.add_timer(0.001, gate)
     gate.running.wait(PATIENCE)
