@@ -25,6 +25,7 @@ from launcher.supervisor.spawn import ForkSpawner, Loaded
 from launcher.worker import backends
 from launcher.worker import main as worker
 from launcher.worker.application import Entry, Target
+from launcher.worker.turns import Turns
 
 if TYPE_CHECKING:
     import socket
@@ -79,14 +80,16 @@ class ServiceLauncher(Launcher):
     """
 
     def __init__(self, conf: Any, restart_method: str = "reload") -> None:
-        super().__init__(conf)
         self._mutate = _checked_method(restart_method) == "mutate"
+        self.conf = conf
         config.register(conf)
-        self._inbox = SignalInbox((Signals.SIGTERM, Signals.SIGINT, Signals.SIGHUP))
-        self._stopping = backends.current().event()
-        self._reloading = self._reload_again = False
-        self._code = 0
         self._read_patience()
+        backends.select(conf.launcher.backend)
+        super().__init__(conf)
+        self._inbox = SignalInbox((Signals.SIGTERM, Signals.SIGINT, Signals.SIGHUP, worker.NUDGE))
+        self._stopping = backends.current().event()
+        self._reloads = Turns(self._reload)
+        self._code = 0
         backends.current().spawn(worker.obey_signals, self._inbox, self._obey)
 
     def wait(self) -> int:
@@ -107,24 +110,15 @@ class ServiceLauncher(Launcher):
 
     def _obey(self, signum: int) -> None:
         if signum == Signals.SIGHUP:
-            backends.current().spawn(self._reload)
+            self._reloads.ask()
         elif signum == Signals.SIGINT and self._stopping.is_set():
             os._exit(128 + signum)
-        else:
+        elif signum != worker.NUDGE:
             self._stopping.set()
 
     def _reload(self) -> None:
-        """Reload, one at a time: asked again meanwhile, do it once more afterwards."""
-        self._reload_again = True
-        if self._reloading:
+        if self._stopping.is_set():
             return
-        self._reloading = True
-        while self._reload_again and not self._stopping.is_set():
-            self._reload_again = False
-            backends.current().guard(self._take_up)
-        self._reloading = False
-
-    def _take_up(self) -> None:
         if self._mutate:
             self.conf.mutate_config_files()
         else:
@@ -185,7 +179,7 @@ class ProcessLauncher:
         config.register(conf)
         self._loop = Loop(self._settings())
         self._ties: Ties = self._loop.ties()
-        backends.current().complete()
+        backends.select(conf.launcher.backend).complete()
         self._loop.spawner = ForkSpawner(self._run, self._prologue, self._load)
         self._code: int | None = None
 

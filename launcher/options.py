@@ -22,7 +22,7 @@ from launcher.option_types import (
     Whole,
     Workers,
 )
-from launcher.worker.backends import DEFAULT, NAMES
+from launcher.worker.backends import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +91,10 @@ OPTIONS: tuple[cfg.Opt, ...] = (
     ),
     _option(
         "backend",
-        Choice(**dict.fromkeys(NAMES, "green threads")),
+        Choice(
+            eventlet="green threads, the standard library patched for them",
+            threading="native threads, nothing patched; an HTTP server by waitress",
+        ),
         DEFAULT,
         "The concurrency library that workers run on.",
     ),

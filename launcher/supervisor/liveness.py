@@ -111,7 +111,7 @@ def _at(sight: Sight, now: float) -> tuple[float, str]:
     """Since when a worker is at what it is at, as far as that can become too long, and what."""
     if sight.stopped_since is not None:
         return sight.stopped_since, "stopped"
-    if sight.beat is not None and sight.beat.at_work:
+    if sight.beat is not None and sight.beat.at_work and not sight.beat.shares:
         return max(sight.beat.since, sight.ready_since), "busy"
     return now, "idle"
 

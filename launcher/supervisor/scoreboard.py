@@ -19,7 +19,7 @@ from time import monotonic
 SEATS = 65_536  # whoever gets a higher number is not seen; pid_max is about half of that by default
 SEAT_SIZE = 64  # bytes; a cache line, so that no two workers write the same
 _FIELDS = SEAT_SIZE // 8
-_PID, _STAMP, _BUSY, _REQUESTS, _IN_FLIGHT = range(5)
+_PID, _STAMP, _BUSY, _REQUESTS, _IN_FLIGHT, _SHARES = range(6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,8 @@ class Beat:
     """HTTP requests that it has answered."""
     in_flight: int
     """HTTP requests that it is answering."""
+    shares: bool = False
+    """Whether it goes on with other work meanwhile, so that being at work for long is no sign of anything."""
 
     def busy_until(self, now: float) -> float:
         """Seconds that it was at work in its life."""
@@ -61,6 +63,10 @@ class Seat:
         """Write elsewhere from now on: this process is only a copy of the one whose place it is."""
         memory = memoryview(bytearray(SEAT_SIZE))
         self._numbers, self._seconds = memory.cast("q"), memory.cast("d")
+
+    def shares(self) -> None:
+        """The worker works at several things at a time."""
+        self._numbers[_SHARES] = 1
 
     def sleeps(self) -> None:
         """The worker is about to wait for work."""
@@ -116,7 +122,9 @@ class Scoreboard:
         numbers, seconds = memory.cast("q"), memory.cast("d")
         before = numbers[_PID]
         stamp = seconds[_STAMP]
-        beat = Beat(stamp > 0, abs(stamp), seconds[_BUSY], numbers[_REQUESTS], numbers[_IN_FLIGHT])
+        beat = Beat(
+            stamp > 0, abs(stamp), seconds[_BUSY], numbers[_REQUESTS], numbers[_IN_FLIGHT], bool(numbers[_SHARES])
+        )
         return beat if before == pid == numbers[_PID] else None
 
     def _of(self, number: int) -> memoryview | None:

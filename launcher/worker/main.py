@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import traceback
+from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from launcher.supervisor.pacing import lowered
 from launcher.supervisor.signals import SignalInbox, name_of
 from launcher.worker import backends
 from launcher.worker.parent import die_with, is_child_of, wait_for_end
+from launcher.worker.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 OURS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR2)
 FORWARDED = (signal.SIGUSR1, signal.SIGWINCH)  # an application that has no use for them must not die of them
+NUDGE = signal.SIGURG  # `Backend.nudge`; without a handler it would interrupt nothing
 logger = logging.getLogger("launcher.worker")
 
 
@@ -73,6 +76,8 @@ def obey_signals(inbox: SignalInbox, obey: Callable[[int], object]) -> None:
         backends.current().wait_readable(inbox.fd)
         for signum in inbox.take():
             obey(signum)
+        if inbox.unrecorded - {NUDGE}:
+            backends.current().nudge()
 
 
 def reseed() -> None:
@@ -104,10 +109,11 @@ class Worker:
         self._ties = ties
         self._launcher = Launcher(conf)
         self._stop = self._backend.event()
+        self._resets = Turns(self._reset)
         self._orphaned = False
         self._inbox = SignalInbox(OURS)
         signal.signal(signal.SIGTERM, self._on_term)
-        for signum in FORWARDED:
+        for signum in (*FORWARDED, NUDGE):
             if signal.getsignal(signum) == signal.SIG_DFL:
                 signal.signal(signum, _nothing)
 
@@ -149,7 +155,7 @@ class Worker:
             case signal.SIGTERM:
                 self._stop.set()
             case signal.SIGHUP:
-                self._backend.spawn(self._reset)
+                self._resets.ask()
             case signal.SIGUSR2:
                 self._backend.guard(self._dump_stacks)
             case _:  # the supervisor speaks for the terminal
@@ -188,7 +194,8 @@ class Worker:
         """Nobody is left to kill us when the grace is over: let the kernel do it, by SIGALRM's default."""
         self._orphaned = True
         if self._patience < inf:
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            with suppress(ValueError):  # only the main thread may; an application seldom has a handler
+                signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.setitimer(signal.ITIMER_REAL, max(self._patience, 0.001))
 
 

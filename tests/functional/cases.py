@@ -5,6 +5,14 @@ from __future__ import annotations
 import pytest
 
 both_ways = pytest.mark.parametrize("pid1", [True, False], ids=["pid1", "not-pid1"], indirect=True)
+every_way = pytest.mark.parametrize(
+    ("pid1", "backend"),
+    [(True, "eventlet"), (False, "eventlet"), (True, "threading")],
+    ids=["pid1", "not-pid1", "threading"],
+    indirect=True,
+)
+both_backends = pytest.mark.parametrize("backend", ["eventlet", "threading"], indirect=True)
+on_threads = pytest.mark.parametrize("backend", ["threading"], indirect=True)
 not_pid1 = pytest.mark.parametrize("pid1", [False], ids=["not-pid1"], indirect=True)
 
 WEB = """

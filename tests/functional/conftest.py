@@ -21,7 +21,13 @@ def pid1(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
-def make_program(tmp_path: Path, pid1: bool) -> Iterator[Callable[[], Program]]:
+def backend(request: pytest.FixtureRequest) -> str:
+    """What the workers run on; parametrized by `every_way`, `both_backends` and `on_threads`."""
+    return getattr(request, "param", "eventlet")
+
+
+@pytest.fixture
+def make_program(tmp_path: Path, pid1: bool, backend: str) -> Iterator[Callable[[], Program]]:
     """Make programs, each with a folder and a port of its own."""
     with ExitStack() as stack:
         programs: list[Program] = []
@@ -29,7 +35,7 @@ def make_program(tmp_path: Path, pid1: bool) -> Iterator[Callable[[], Program]]:
         def make() -> Program:
             folder = tmp_path / str(len(programs))
             folder.mkdir()
-            programs.append(Program(folder, stack.enter_context(reserved_port()), pid1=pid1))
+            programs.append(Program(folder, stack.enter_context(reserved_port()), pid1=pid1, backend=backend))
             stack.callback(programs[-1].close)
             return programs[-1]
 

@@ -30,15 +30,12 @@ AS_PID1 = (*NEW_NAMESPACE, "--mount-proc")
 MARK = "LAUNCHER_TEST"
 
 NOTES = '''
-import os, time
+import os, sys, time
 from pathlib import Path
 
 real_sleep = time.sleep
-try:
-    from eventlet.patcher import original
-    real_sleep = original("time").sleep  # stops the whole process, other green threads too
-except ImportError:
-    pass
+if "eventlet.patcher" in sys.modules:
+    real_sleep = sys.modules["eventlet.patcher"].original("time").sleep  # stops all of the process's green threads
 
 
 def note(*words):
@@ -66,11 +63,11 @@ def reserved_port() -> Iterator[int]:
 class Program:
     """A launcher, its application and its configuration, in a folder of its own.
 
-    Parameters: the folder; the port for `listen`; whether to be PID 1.
+    Parameters: the folder; the port for `listen`; whether to be PID 1; what the workers run on.
     """
 
-    def __init__(self, folder: Path, port: int, *, pid1: bool) -> None:
-        self.folder, self.port, self.pid1 = folder, port, pid1
+    def __init__(self, folder: Path, port: int, *, pid1: bool, backend: str = "eventlet") -> None:
+        self.folder, self.port, self.pid1, self.backend = folder, port, pid1, backend
         self.conf = folder / "launcher.conf"
         self.mark = uuid.uuid4().hex
         self.pid = 0  # of the supervisor, as we see it
@@ -86,6 +83,8 @@ class Program:
     def configure(self, **options: object) -> None:
         """Write the configuration; `listen` is our port unless it is given as None."""
         options.setdefault("listen", f"127.0.0.1:{self.port}")
+        if self.backend != "eventlet":
+            options.setdefault("backend", self.backend)
         lines = [f"{name} = {value}" for name, value in options.items() if value is not None]
         self.conf.write_text("\n".join(["[launcher]", *lines, ""]))
 

@@ -11,6 +11,7 @@ from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGUSR1
 import pytest
 
 from tests.functional import proc
+from tests.functional.cases import both_backends
 from tests.functional.scripts import lives, starter, wait_until_gone
 from tests.functional.waiting import wait_for
 
@@ -384,8 +385,9 @@ def test_a_worker_that_hangs_is_replaced_and_says_where(start, pid1):
     assert script.stop() == 0
 
 
-def test_the_pipe_alone_tells_of_the_parents_death(start):
-    script = start("""
+@both_backends
+def test_the_pipe_alone_tells_of_the_parents_death(start, backend):
+    source = """
         import ctypes
 
         class Unbound(Recorder):
@@ -396,7 +398,8 @@ def test_the_pipe_alone_tells_of_the_parents_death(start):
         running = launcher.ProcessLauncher(conf)
         running.launch_service(Unbound(), workers=2)
         sys.exit(running.wait())
-    """)
+    """
+    script = start(source, backend=backend)
     pids = started(script, 2)
     script.send(SIGKILL)
     wait_until_gone(pids)
@@ -646,19 +649,21 @@ def test_orphans_of_workers_are_reaped_by_pid_1(start):
     assert script.stop() == 0
 
 
-def test_a_wsgi_service_serves_on_the_socket_that_was_bound_for_it(start, tmp_path):
+@both_backends
+def test_a_wsgi_service_serves_on_the_socket_that_was_bound_for_it(start, tmp_path, backend):
     path = tmp_path / "http"
     script = start(
         """
         def app(environ, start_response):
-            start_response("200 OK", [("Content-Length", "5")])
-            return [b"hello"]
+            start_response("200 OK", [])
+            return [b"eventlet" if "eventlet" in sys.modules else b"threading"]
 
         running = launcher.ProcessLauncher(conf)
         running.launch_service(launcher.WSGIService(app), workers=2)
         sys.exit(running.wait())
         """,
         listen=f"unix:{path}",
+        backend=backend,
     )
     script.wait_for_errors("is ready")
     with socket.socket(socket.AF_UNIX) as client:
@@ -666,7 +671,7 @@ def test_a_wsgi_service_serves_on_the_socket_that_was_bound_for_it(start, tmp_pa
         client.connect(str(path))
         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         answer = b"".join(iter(lambda: client.recv(4096), b""))
-    assert answer.endswith(b"hello")
+    assert answer.endswith(backend.encode())
     assert script.stop() == 0
     assert not path.exists()
 

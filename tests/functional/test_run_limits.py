@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.functional.cases import WEB
+from tests.functional.cases import WEB, both_backends
 from tests.functional.load import Load
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def test_auto_is_worked_out_anew_with_each_reload(program: Program) -> None:
     program.wait_ready(len(os.sched_getaffinity(0)))
 
 
+@both_backends
 @pytest.mark.parametrize(
     ("options", "why"),
     [

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.functional.cases import SERVICE, both_ways
+from tests.functional.cases import SERVICE, every_way
 from tests.functional.load import Load
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def web(environ, start_response):
 """
 
 
-@both_ways
+@every_way
 def test_a_reload_under_load_fails_no_request(program: Program) -> None:
     program.serve(SAYS.format(word="old"), services="app:web", workers=3)
     before = program.workers()
@@ -119,7 +119,7 @@ def test_a_generation_that_does_not_start_is_abandoned(program: Program, start: 
     assert program.stop() == 0
 
 
-@both_ways
+@every_way
 def test_reset_keeps_the_workers(program: Program) -> None:
     program.serve(SERVICE, services="app:Service=3", reload_method="reset", listen=None)
     before = program.workers()

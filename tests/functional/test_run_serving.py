@@ -8,14 +8,14 @@ import signal
 from typing import TYPE_CHECKING
 
 from tests.functional import proc
-from tests.functional.cases import WEB, both_ways
+from tests.functional.cases import WEB, both_ways, every_way
 from tests.functional.load import Load
 
 if TYPE_CHECKING:
     from tests.functional.program import Program
 
 
-@both_ways
+@every_way
 def test_a_killed_worker_is_replaced_while_requests_go_on(program: Program) -> None:
     program.serve(WEB, services="app:web=4")
     before = program.workers()
@@ -34,7 +34,7 @@ def test_a_killed_worker_is_replaced_while_requests_go_on(program: Program) -> N
     assert len(after) == 4
 
 
-@both_ways
+@every_way
 def test_all_workers_serve(program: Program) -> None:
     program.serve(WEB, services="app:web=4")
     workers = {str(pid) for pid in program.workers()}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.functional import proc
-from tests.functional.cases import WEB, both_ways
+from tests.functional.cases import WEB, both_ways, every_way, on_threads
 from tests.functional.program import launcher
 from tests.functional.waiting import wait_for
 
@@ -52,7 +52,7 @@ def refuses(program: Program) -> bool:
     return True
 
 
-@both_ways
+@every_way
 def test_slow_requests_in_flight_finish(program: Program) -> None:
     program.serve(WEB, services="app:web=3", graceful_shutdown_timeout=LONG)
     with ThreadPoolExecutor(12) as pool:
@@ -108,15 +108,22 @@ class Stubborn:
 """
 
 
+IGNORES = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+BLOCKS = "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})"
+
+
 @pytest.mark.parametrize(
-    ("start", "stop"),
+    ("start", "stop", "backend"),
     [
-        ("signal.signal(signal.SIGTERM, signal.SIG_IGN)", "pass"),
-        ("signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})", "pass"),
-        ("pass", "wait_for_gate(real_sleep)"),
-        ("pass", "wait_for_gate()"),
+        (IGNORES, "pass", "eventlet"),
+        (IGNORES, "pass", "threading"),
+        (BLOCKS, "pass", "eventlet"),
+        ("pass", "wait_for_gate(real_sleep)", "eventlet"),
+        ("pass", "wait_for_gate()", "eventlet"),
+        ("pass", "wait_for_gate()", "threading"),
     ],
-    ids=["ignores-TERM", "blocks-TERM", "stuck-in-stop", "never-ends-stop"],
+    ids=["ignores-TERM", "ignores-TERM-threading", "blocks-TERM", "stuck-in-stop", "never-ends-stop", "threading"],
+    indirect=["backend"],
 )
 def test_a_worker_that_does_not_end_shows_its_stacks_and_is_killed(program: Program, start: str, stop: str) -> None:
     program.serve(STUBBORN.format(start=start, stop=stop), services="app:Stubborn", graceful_shutdown_timeout=0.5)
@@ -126,6 +133,13 @@ def test_a_worker_that_does_not_end_shows_its_stacks_and_is_killed(program: Prog
     assert len(program.errors()) == 1
     assert "did not end in time and was killed" in program.errors()[0]
     program.wait_nothing_left()
+
+
+@on_threads
+def test_a_term_that_the_main_thread_blocks_reaches_it_through_another(program: Program) -> None:
+    program.serve(STUBBORN.format(start=BLOCKS, stop="note('stop')"), services="app:Stubborn")
+    assert program.stop() == 0
+    assert program.notes() == ["stop"]
 
 
 def test_a_worker_that_blocks_abrt_too_is_killed(program: Program) -> None:

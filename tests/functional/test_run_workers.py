@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.functional import proc
-from tests.functional.cases import SERVICE, WEB, both_ways, not_pid1
+from tests.functional.cases import SERVICE, WEB, both_backends, both_ways, not_pid1
 from tests.functional.load import Load
 from tests.functional.program import reserved_port
 
@@ -47,6 +47,7 @@ class Busy(Service):
 )
 
 
+@both_backends
 @not_pid1
 @pytest.mark.parametrize(("source", "target"), [(WEB, "web"), (SERVICE, "Service"), (STUCK, "Busy")])
 def test_workers_do_not_outlive_a_killed_supervisor(program: Program, source: str, target: str) -> None:

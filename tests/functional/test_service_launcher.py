@@ -6,6 +6,7 @@ from signal import SIGHUP, SIGINT, SIGTERM
 
 import pytest
 
+from tests.functional.cases import both_backends
 from tests.functional.scripts import starter
 
 RECORDER = """
@@ -81,9 +82,10 @@ def test_a_second_int_ends_it_at_once(start):
     assert script.stop(SIGINT) == 128 + SIGINT
 
 
-def test_an_idle_service_hears_term(start, pid1):
+@both_backends
+def test_an_idle_service_hears_term(start, pid1, backend):
     """It has no socket and no timer that would wake the hub: oslo.service sleeps on for a minute."""
-    script = start(RECORDER, pid1=pid1)
+    script = start(RECORDER, pid1=pid1, backend=backend)
     script.wait_for_notes("waits")
     assert script.stop() == 0
     assert [line[1] for line in script.notes("service")] == ["start", "wait", "stop", "wait"]
@@ -238,12 +240,13 @@ def test_several_services_are_stopped_together(start):
 # HUP
 
 
-def test_hup_restarts_the_services_in_place_with_the_new_configuration(start, pid1):
-    script = start(RECORDER, pid1=pid1)
+@both_backends
+def test_hup_restarts_the_services_in_place_with_the_new_configuration(start, pid1, backend):
+    script = start(RECORDER, pid1=pid1, backend=backend)
     ((_, _, pid, colour),) = script.wait_for_notes("service", "start")
     assert colour == "red"
     script.wait_for_notes("waits")
-    script.configure(colour="blue")
+    script.configure(colour="blue", backend=backend)
     script.send(SIGHUP)
     script.wait_for_notes("service", "start", pid, "blue")
     assert script.stop() == 0

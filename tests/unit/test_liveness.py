@@ -23,10 +23,11 @@ class Worker:
     stopped_since: float | None = None
     starved: float = 0.0
     beats: bool = True
+    shares: bool = False
 
     def sight(self) -> Sight:
         at_work = self.busy_since is not None
-        beat = Beat(at_work, self.busy_since if at_work else self.ready_since, 0.0, 0, 0)
+        beat = Beat(at_work, self.busy_since if at_work else self.ready_since, 0.0, 0, 0, self.shares)
         return Sight(self.pid, self.ready_since, beat if self.beats else None, self.stopped_since, self.starved)
 
 
@@ -113,6 +114,13 @@ def test_a_start_does_not_count(world):
 def test_who_says_nothing_does_not_hang(world):
     world.worker(beats=False)
     assert world.run(100) == {}
+
+
+def test_who_goes_on_with_other_work_meanwhile_does_not_hang_until_it_is_stopped(world):
+    worker = world.worker(shares=True, busy_since=world.now)
+    assert world.run(100) == {}
+    worker.stopped_since = world.now
+    assert world.run(60)[worker.pid] == (pytest.approx(TIMEOUT), "stopped for 10.0 s; liveness_timeout is 10 s")
 
 
 def test_who_is_stopped_hangs_busy_or_not(world):

@@ -77,6 +77,12 @@ def test_a_turn_is_told_from_sleep_and_counted(board, seat, now):
     assert (read(board).at_work, read(board).since, read(board).busy) == (True, 153, 3)
 
 
+def test_who_works_at_several_things_says_so(board, seat):
+    assert not read(board).shares
+    seat.shares()
+    assert read(board).shares
+
+
 def test_requests_are_counted(board, seat):
     seat.request_begins()
     seat.request_begins()

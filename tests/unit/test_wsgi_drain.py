@@ -107,6 +107,8 @@ while "quit" not in words:
             server.drain()
             say("drained")
             backend.spawn(wait)
+        elif word == "begin-drain":
+            backend.spawn(server.drain)
         elif word == "open":
             gate.set()
         elif word == "ping":
@@ -200,6 +202,7 @@ def start(tmp_path, request):
         workers.append(Worker(request.param, tmp_path / "log", listeners, **options))
         return workers[-1]
 
+    begin.backend = request.param
     yield begin
     for worker in workers:
         worker.close()
@@ -256,7 +259,8 @@ def test_clients_queued_before_the_first_accept_are_served(listener, start, conn
     worker.tell("serve", "drain")
     answers = [Answer(client) for client in clients]
     assert [answer.status for answer in answers] == [200] * 10
-    assert all(answer.closes for answer in answers)
+    # Threads may have answered some before they were told to drain.
+    assert start.backend == "threading" or all(answer.closes for answer in answers)
 
 
 def test_clients_queued_behind_a_blocked_worker_are_served(listener, start, connect):
@@ -479,6 +483,22 @@ def test_an_application_that_exits_ends_its_connection_only(listener, start, con
     assert "SystemExit: 3" in worker.log.read_text()
 
 
+def test_a_request_whose_client_has_gone_away_finishes_before_the_end(listener, start, connect):
+    worker = start(listener, keepalive=0.3)
+    worker.serve()
+    client, idle = connect(listener), connect(listener)
+    get(idle)
+    ask(client, "/wait")
+    worker.expect("waiting")
+    client.close()
+    worker.drain()
+    seconds_until_closed(idle)
+    worker.tell("ping")
+    worker.expect("pong")
+    worker.tell("open")
+    worker.expect("done")
+
+
 def test_a_client_that_goes_away_is_no_failure(listener, start, connect):
     worker = start(listener)
     worker.serve()
@@ -531,6 +551,24 @@ def test_no_descriptor_left_means_wait_not_die(listener, start, connect):
     worker.tell("relax")
     assert Answer(client).status == 200
     assert worker.log.read_text().count("cannot accept") == 1
+
+
+def test_a_drain_without_descriptors_loses_nobody(listener, start, connect):
+    worker = start(listener)
+    worker.serve()
+    get(connect(listener), "/", "Connection: close")
+    worker.tell("exhaust")
+    worker.expect("exhausted")
+    clients = [connect(listener) for _ in range(3)]
+    for client in clients:
+        ask(client)
+    worker.wait_for_log("cannot accept")
+    worker.tell("begin-drain", "ping")
+    worker.expect("pong")
+    worker.tell("relax", "drain")
+    assert [Answer(client).status for client in clients] == [200] * 3
+    worker.expect("drained")
+    worker.expect("done")
 
 
 def cpu_seconds(pid):

@@ -89,10 +89,13 @@ class Backend(Protocol):
     def wait_readable(self, fd: int) -> None:
         """Suspend the calling task until `fd` is readable or at its end.  Wakes by the descriptor, not by a timer."""
 
+    def nudge(self) -> None:
+        """Have the main thread run the handlers of signals that arrived: the kernel may have woken another for them."""
+
     def beat(self, seat: Seat) -> None:
         """Write in `seat` from now on whether this process works or waits for work, and the requests it serves.
 
-        No timer wakes the process for it.  It is busy until it waits for the first time.
+        No timer wakes the process for it.
         """
 
     def stacks(self) -> Iterable[tuple[str, FrameType]]:

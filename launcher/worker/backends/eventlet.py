@@ -149,6 +149,9 @@ class EventletBackend:
         """Suspend the calling task until `fd` is readable or at its end.  One task at a time for a descriptor."""
         hubs.trampoline(fd, read=True)
 
+    def nudge(self) -> None:
+        """Do nothing: there is no thread but the main one."""
+
     def beat(self, seat: Seat) -> None:
         """Write in `seat` from now on whether the hub works or waits, and the requests that are served."""
         self._seat = seat

@@ -2,24 +2,31 @@
 
 A task is a daemon thread; it cannot be killed, so what is told to stop has to look, as `ThreadGroup`'s timers do.
 
-Guarantees: what a task raises is logged and ends that task alone; a signal is obeyed while every thread of the
+Guarantees: what a task raises is logged and ends that task alone; a signal is obeyed while every other thread of the
 application is busy, unless one of them holds the interpreter lock.
+
+A worker is at work while it answers a request.  Threads may wait for as long as they like, so none of that is taken
+for a hang: the supervisor sees only a worker that is stopped, or that does not get ready.
 """
 
 from __future__ import annotations
 
 import logging
 import select
+import signal
 import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
+
+from launcher.supervisor.scoreboard import private_seat
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterable
     from types import FrameType
 
+    from launcher.supervisor.scoreboard import Seat
     from launcher.worker.backends import Backend, Event, Server, Task
 
 logger = logging.getLogger("launcher.service")
@@ -52,9 +59,15 @@ class ThreadingBackend:
 
     name = "threading"
 
+    def __init__(self) -> None:
+        self._seat = private_seat()
+
     def patch(self) -> None:
         """Import what every forked worker can then share; nothing is patched."""
         import launcher.worker.backends.threading_wsgi  # noqa: F401
+
+    def complete(self) -> None:
+        """Do nothing: no import was put off."""
 
     def after_fork(self) -> None:
         """Do nothing: threads stay behind at a fork, and no other state is ours."""
@@ -81,6 +94,16 @@ class ThreadingBackend:
         poll.register(fd, select.POLLIN)
         poll.poll()
 
+    def nudge(self) -> None:
+        """Interrupt what the main thread waits in: else a handler would run when that is over."""
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGURG)
+
+    def beat(self, seat: Seat) -> None:
+        """Write the requests that are served in `seat` from now on, and whether there are any."""
+        self._seat = seat
+        seat.shares()
+        seat.sleeps()
+
     def stacks(self) -> list[tuple[str, FrameType]]:
         """Name every thread, each with the frame it is in."""
         names = {thread.ident: thread.name for thread in threading.enumerate()}
@@ -91,7 +114,7 @@ class ThreadingBackend:
         """Serve a WSGI application on listeners that are taken over; see `threading_wsgi`."""
         from launcher.worker.backends.threading_wsgi import ThreadingServer
 
-        return ThreadingServer(app, listeners, keepalive_timeout=keepalive_timeout)
+        return ThreadingServer(app, listeners, keepalive_timeout=keepalive_timeout, seat=self._seat)
 
 
 def _guard(call: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -5,7 +5,8 @@ loop, which sleeps until something is due instead of looking once a second, when
 
 Guarantees: a client is accepted only when a thread is free for it.  `drain()` serves everything that the kernel had
 queued when it was called.  A connection that is reused is closed only after a response that said so, or when
-nothing came on it for `keepalive_timeout` seconds.  An idle server with no connection makes no system call.
+nothing came on it for `keepalive_timeout` seconds.  A request whose client has gone away is finished all the same.
+An idle server with no connection makes no system call.
 """
 
 from __future__ import annotations
@@ -22,19 +23,35 @@ from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer, UnixWSGIServer
 from waitress.task import ThreadedTaskDispatcher, WSGITask
 
+from launcher.supervisor.scoreboard import private_seat
 from launcher.worker.backends.serving import BACK_OFF, CLIENT_GONE, access_logger, logger, wants_access_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from launcher.supervisor.scoreboard import Seat
 
 CAPACITY = 16
 """Requests at a time; further clients wait in the kernel's queue, where another worker may take them."""
 BACKLOG = 2048  # waitress calls listen(2) once more; as supervisor/sockets.py
 NEVER_LIMITED = 1_000_000  # waitress counts connections as well; ours is the count of threads
 
+queue_logger = logging.getLogger("launcher.wsgi.queue")
+if queue_logger.level == logging.NOTSET:  # requests on reused connections may have to wait, which is no news
+    queue_logger.setLevel(logging.ERROR)
+
 
 class Task(WSGITask):  # type: ignore[misc]
     """One request."""
+
+    def service(self) -> None:
+        """Answer it."""
+        with self.channel.server.owner.requests:
+            try:
+                super().service()
+            finally:
+                # Before it counts as answered: the loop must not take the connection for one that was idle so long.
+                self.channel.touch()
 
     def get_environment(self) -> dict[str, Any]:
         """Make the WSGI environment."""
@@ -65,6 +82,20 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     task_class = Task
     logger = logger
     has_asked = False
+    _touched = 0.0
+
+    @property
+    def last_activity(self) -> float:
+        """When something was last received or sent, on the monotonic clock."""
+        return self._touched
+
+    @last_activity.setter
+    def last_activity(self, _wall_clock: float) -> None:
+        self.touch()
+
+    def touch(self) -> None:
+        """Something happens."""
+        self._touched = time.monotonic()
 
     @property
     def needs_thread(self) -> bool:
@@ -73,8 +104,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing was received of a request that is not answered yet."""
-        return not self.requests and self.request is None
+        """Whether nothing was received of a request that is not answered yet, and everything was sent."""
+        return not self.requests and self.request is None and not self.total_outbufs_len
 
     def service(self) -> None:
         """Run the application for one request, in a thread of the dispatcher."""
@@ -85,13 +116,40 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             logger.exception("%r failed", self.requests[0].path if self.requests else "a request")
             self.cancel()
             self.server.pull_trigger()
+        if self.server.draining:  # also if the client has gone, when nobody else tells the loop
+            self.server.pull_trigger()
 
 
 class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
     """The threads that run the application."""
 
     logger = logger
-    queue_logger = logging.getLogger("launcher.wsgi.queue")
+    queue_logger = queue_logger
+
+
+class Requests:
+    """Those that are being answered, for `with` around each; written in a seat, one thread at a time."""
+
+    def __init__(self, seat: Seat) -> None:
+        self.count = 0
+        self._seat = seat
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        """Begin one."""
+        with self._lock:
+            if not self.count:
+                self._seat.works()
+            self.count += 1
+            self._seat.request_begins()
+
+    def __exit__(self, *_: object) -> None:
+        """End one."""
+        with self._lock:
+            self.count -= 1
+            self._seat.request_ends()
+            if not self.count:
+                self._seat.sleeps()
 
 
 class Acceptor:
@@ -99,9 +157,14 @@ class Acceptor:
 
     channel_class = Channel
     logger = logger
-    draining = False
+    closed = False
     owner: ThreadingServer
     resume_at = 0.0  # on the monotonic clock: no attempt before, for want of descriptors
+
+    @property
+    def draining(self) -> bool:
+        """Whether responses say `Connection: close` from now on."""
+        return self.owner.draining
 
     def readable(self) -> bool:
         """Whether to take clients now."""
@@ -112,7 +175,7 @@ class Acceptor:
         self.take()
 
     def take(self) -> bool:
-        """Take a client; return whether there was one."""
+        """Take a client; return whether there was one.  With no descriptor left for it, `resume_at` is set."""
         try:
             client, address = self.socket.accept()  # type: ignore[attr-defined]
         except BlockingIOError:
@@ -131,12 +194,18 @@ class Acceptor:
         return True
 
     def stop_accepting(self) -> None:
-        """Take everybody who is queued, beyond the number of threads too, then close the socket."""
-        self.draining = True
+        """Take everybody who is queued, beyond the number of threads too; then close the socket.
+
+        Where the system lacks descriptors that takes several calls.
+        """
+        if self.closed or time.monotonic() < self.resume_at:
+            return
         while self.take():
             pass
-        self.del_channel()  # type: ignore[attr-defined]
-        self.socket.close()  # type: ignore[attr-defined]
+        if not self.resume_at:
+            self.closed = True
+            self.del_channel()  # type: ignore[attr-defined]
+            self.socket.close()  # type: ignore[attr-defined]
 
 
 class TcpAcceptor(Acceptor, TcpWSGIServer):  # type: ignore[misc]
@@ -151,15 +220,23 @@ class ThreadingServer:
     """A WSGI server on listening sockets that somebody else has bound and that are its own now.
 
     `keepalive_timeout` are the seconds that a connection may be idle, before its first request too.
-    `capacity` is the number of requests at a time, each in a thread of its own.
+    `capacity` is the number of requests at a time, each in a thread of its own.  Requests are counted in `seat`.
     Raises `ValueError` without listeners, or for a timeout that is not positive.
     """
 
     def __init__(
-        self, app: Any, listeners: Iterable[socket.socket], *, keepalive_timeout: float, capacity: int = CAPACITY
+        self,
+        app: Any,
+        listeners: Iterable[socket.socket],
+        *,
+        keepalive_timeout: float,
+        capacity: int = CAPACITY,
+        seat: Seat | None = None,
     ) -> None:
         if keepalive_timeout <= 0:
             raise ValueError(f"keepalive_timeout = {keepalive_timeout}: must be positive")
+        self.requests = Requests(seat or private_seat())
+        self.draining = False
         self._map: dict[int, Any] = {}
         self._keepalive, self._capacity = keepalive_timeout, capacity
         self._dispatcher = Dispatcher()
@@ -174,8 +251,9 @@ class ThreadingServer:
 
     def drain(self) -> None:
         """Accept what is queued, close the listeners, tell clients `Connection: close`.  A second call does nothing."""
+        self.draining = True
         if not self._drained.is_set():
-            self._acceptors[0].trigger.pull_trigger(self._stop_accepting)
+            self._acceptors[0].pull_trigger()
             self._drained.wait()
 
     def wait(self) -> None:
@@ -184,7 +262,9 @@ class ThreadingServer:
 
     def has_free_thread(self) -> bool:
         """Whether one more client could be served at once."""
-        return sum(channel.needs_thread for channel in self._channels()) < self._capacity
+        channels = self._channels()
+        clients_gone = max(self.requests.count - sum(bool(channel.requests) for channel in channels), 0)
+        return sum(channel.needs_thread for channel in channels) + clients_gone < self._capacity
 
     def _acceptor(self, app: Any, listener: socket.socket, settings: Any) -> Any:
         own = socket.socket(fileno=listener.detach())
@@ -199,9 +279,11 @@ class ThreadingServer:
     # In the loop's thread
 
     def _loop(self) -> None:
-        while not self._drained.is_set() or self._channels():
+        while not self._drained.is_set() or self._channels() or self.requests.count:
             wasyncore.poll2(self._patience(), self._map)
             self._end_idle()
+            if self.draining and not self._drained.is_set():
+                self._stop_accepting()
         self._dispatcher.shutdown()
         for acceptor in self._acceptors:
             acceptor.trigger.close()
@@ -212,13 +294,13 @@ class ThreadingServer:
 
     def _patience(self) -> float | None:
         """Seconds until something is due even if nothing happens."""
-        now, clock = time.time(), time.monotonic()
+        now = time.monotonic()
         due = [channel.last_activity + self._keepalive - now for channel in self._channels() if channel.is_idle]
-        due += [each.resume_at - clock for each in self._acceptors if each.resume_at > clock]
+        due += [each.resume_at - now for each in self._acceptors if each.resume_at > now]
         return max(min(due), 0.001) if due else None
 
     def _end_idle(self) -> None:
-        oldest = time.time() - self._keepalive
+        oldest = time.monotonic() - self._keepalive
         for channel in self._channels():
             if channel.is_idle and channel.last_activity <= oldest:
                 channel.handle_close()
@@ -226,4 +308,5 @@ class ThreadingServer:
     def _stop_accepting(self) -> None:
         for acceptor in self._acceptors:
             acceptor.stop_accepting()
-        self._drained.set()
+        if all(acceptor.closed for acceptor in self._acceptors):
+            self._drained.set()
