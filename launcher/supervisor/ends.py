@@ -30,7 +30,8 @@ def worker_ended(state: State, child: Child, code: int, cause: str, now: float) 
         leaves_ready(state, child, now)
     if child.asked:
         if state.stopping and child.stage in (Stage.ABORTED, Stage.KILLED) and not state.end[0]:
-            why = "was killed, as the stop was to be at once" if state.at_once else "did not end in time and was killed"
+            late = f"did not end in time and {cause or 'was killed'}"
+            why = "was killed, as the stop was to be at once" if state.at_once else late
             state.end = KILLED_CODE, f"{_name(child)}: worker {child.pid} {why}"
     elif not (child.failed or state.stopping):
         when = "unasked" if child.served else "before it was ready"

@@ -30,6 +30,7 @@ from launcher.supervisor.reaper import Reaper
 from launcher.supervisor.reloads import Reloads
 from launcher.supervisor.requests import Requests
 from launcher.supervisor.scoreboard import Scoreboard
+from launcher.supervisor.sending import send
 from launcher.supervisor.spawn import Ties
 from launcher.supervisor.state import CloseListeners, Finish, Kill, Prepare, Reloaded, RunPreStop, Spawn, Stage, Tell
 from launcher.supervisor.status import Status
@@ -299,21 +300,23 @@ class Loop:
     def _kill(self, kill: Kill) -> None:
         level = "info" if kill.signum == Signals.SIGTERM else "warning"
         self._say_of(kill.pid, level, f"gets {kill.signum.name[3:]}: {kill.why}")
-        self._signal(kill.pid, kill.signum)
+        permitted = self._signal(kill.pid, kill.signum)
         if kill.signum == Signals.SIGKILL and self.commands is not None and kill.pid in self.commands:
             self.commands.kill_group(kill.pid)
-        if kill.pid in self._reaper.stopped:  # what was sent waits until it goes on
-            os.kill(kill.pid, Signals.SIGCONT)
+        if permitted and kill.pid in self._reaper.stopped:  # what was sent waits until it goes on
+            send(kill.pid, Signals.SIGCONT, self.log)
+        if kill.signum == Signals.SIGKILL and not permitted:  # nobody is to wait for it: an orphan from now on
+            self.core.exited(kill.pid, -Signals.SIGKILL, monotonic(), "may not be killed: it has another user")
 
-    def _signal(self, pid: int, signum: int) -> None:
-        """Send a signal; a mold that is loaded ends when its channel does, once it has forked for the last hooks."""
+    def _signal(self, pid: int, signum: int) -> bool:
+        """Send a signal, if permitted; a loaded mold ends by its channel, once it has forked for the last hooks."""
         child = self.core.children.get(pid)
         record = self.core.generations.get(child.generation) if child and not child.slot.service else None
         loaded = record is not None and record.prepared and child in record.slot.children
         if child and loaded and signum == Signals.SIGTERM and WORKER_EXIT in self.generations.current.hooks:
             self.spawner.forget(child.generation)
-        else:
-            os.kill(pid, signum)
+            return True
+        return send(pid, signum, self.log)
 
     def _prepare(self, generation: int) -> None:
         try:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from signal import Signals
 from time import monotonic
 from typing import TYPE_CHECKING
+
+from launcher.supervisor.sending import send
 
 if TYPE_CHECKING:
     from launcher.supervisor.commands import Commands
@@ -74,4 +75,4 @@ class Orders:
             # A program knows nothing of a state report, and most end on USR2.
             spared = signum == Signals.SIGUSR2 and self.commands is not None and child.pid in self.commands
             if child.slot.service is not None and not spared:
-                os.kill(child.pid, signum)
+                send(child.pid, signum, self._log)
