@@ -83,8 +83,7 @@ class ServiceLauncher(Launcher):
         self._mutate = _checked_method(restart_method) == "mutate"
         self.conf = conf
         config.register(conf)
-        self._read_patience()
-        backends.select(conf.launcher.backend)
+        self._read_settings()
         super().__init__(conf)
         self._inbox = SignalInbox((Signals.SIGTERM, Signals.SIGINT, Signals.SIGHUP, worker.NUDGE))
         self._stopping = backends.current().event()
@@ -123,7 +122,7 @@ class ServiceLauncher(Launcher):
             self.conf.mutate_config_files()
         else:
             self.conf.reload_config_files()
-        backends.current().guard(self._read_patience)
+        backends.current().guard(self._read_settings)
         if self._mutate:
             self.services.reset()
         else:
@@ -137,8 +136,9 @@ class ServiceLauncher(Launcher):
             self._code = 1
             self._stopping.set()
 
-    def _read_patience(self) -> None:
+    def _read_settings(self) -> None:
         self._patience = config.settings(self.conf, ()).policy.graceful_shutdown_timeout
+        backends.select(self.conf.launcher.backend)
 
 
 class ServiceWrapper:
@@ -179,7 +179,7 @@ class ProcessLauncher:
         config.register(conf)
         self._loop = Loop(self._settings())
         self._ties: Ties = self._loop.ties()
-        backends.select(conf.launcher.backend).complete()
+        backends.current().complete()
         self._loop.spawner = ForkSpawner(self._run, self._prologue, self._load)
         self._code: int | None = None
 
@@ -220,6 +220,7 @@ class ProcessLauncher:
 
     def _settings(self) -> Settings:
         settings = config.settings(self.conf, [_entry(wrapper) for wrapper in self._wrappers.values()])
+        backends.select(self.conf.launcher.backend)
         return replace(settings, reset_on_hup=self._method == "mutate")
 
     def _load(self, generation: int) -> None:

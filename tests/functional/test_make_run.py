@@ -11,6 +11,7 @@ import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
+from tests.functional.cases import both_backends
 from tests.functional.program import reserved_port
 from tests.functional.waiting import PATIENCE, wait_for
 
@@ -31,10 +32,11 @@ def answering(port: int) -> set[int]:
     return {pid for _ in range(20) if (pid := answer(port))}
 
 
-def test_make_run_serves_from_four_workers_until_ctrl_c(tmp_path: Path) -> None:
+@both_backends
+def test_make_run_serves_from_four_workers_until_ctrl_c(tmp_path: Path, backend: str) -> None:
     keyboard, terminal = pty.openpty()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    environment["LAUNCHER_RUNTIME_DIR"] = str(tmp_path)
+    environment.update(LAUNCHER_RUNTIME_DIR=str(tmp_path), OS_LAUNCHER__BACKEND=backend)
     with reserved_port() as port:
         command = ["setsid", "--ctty", "make", "run", f"ARGS=--listen 127.0.0.1:{port}"]
         make = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=terminal, stdout=terminal, stderr=terminal)

@@ -511,6 +511,18 @@ def test_hup_replaces_the_workers_one_by_one_with_the_new_configuration(start, p
     assert not set(first) & set(second)
 
 
+def test_a_reload_cannot_move_a_process_to_another_backend(start):
+    script = start(TWO_WORKERS)
+    started(script, 2)
+    script.wait_for_errors("is ready", 2)
+    workers = script.workers()
+    script.configure(backend="threading")
+    script.send(SIGHUP)
+    script.wait_for_errors("reload refused: backend = threading: this process already runs on the eventlet backend")
+    assert script.workers() == workers
+    assert script.stop() == 0
+
+
 def test_a_hup_that_cannot_be_followed_changes_nothing(start):
     script = start("""
         class Choosy(Recorder):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tests.functional import proc
 from tests.functional.cases import SERVICE, WEB, on_threads
-from tests.functional.load import get
+from tests.functional.load import Load, get
 from tests.functional.test_run_idle import IDLE
 from tests.functional.waiting import wait_for
 
@@ -27,6 +27,21 @@ def web(environ, start_response):
     made_by = [each.__module__ for each in (socket.socket, time.sleep, threading.Thread)]
     return [json.dumps([mold, here, made_by]).encode()]
 """
+
+
+def test_a_reload_moves_from_one_backend_to_the_other_without_a_failed_request(program: Program) -> None:
+    program.serve(WEB, services="app:web=2")
+    with Load(program.port) as load:
+        for backend in ("threading", "eventlet"):
+            before = program.workers()
+            load.wait_for_more()
+            program.configure(services="app:web=2", backend=backend)
+            program.signal(signal.SIGHUP)
+            for pid in program.wait_replaced(before):
+                assert ("greenlet" in proc.maps(program.outer(pid))) is (backend == "eventlet")
+        load.wait_for_more()
+    assert load.failures == []
+    assert program.stop() == 0
 
 
 def rest(pid: int) -> dict[str, str]:
