@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     Listeners = Sequence[socket.socket]
 
-MESSAGE_MAX = 131072  # bytes; settings of a few hundred services
+MESSAGE_MAX = 65536  # bytes of one packet; what a mold has loaded is a line of as many as it takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +159,16 @@ class Loaded:
     startup_timeout: float | None = None  # said first, before the application is imported
 
     def pack(self) -> bytes:
-        """Encode for the channel."""
+        """Encode for the channel: a line."""
         plain = asdict(self)
         plain["settings"] = self.settings and self.settings.to_json()
-        return json.dumps(plain).encode()
+        return json.dumps(plain).encode() + b"\n"
+
+    def tell(self, send: Callable[[bytes], object]) -> None:
+        """Send it, in as many packets as it takes."""
+        line = self.pack()
+        for begin in range(0, len(line), MESSAGE_MAX):
+            send(line[begin : begin + MESSAGE_MAX])
 
     @classmethod
     def unpack(cls, data: bytes) -> Loaded:
@@ -205,6 +211,7 @@ class MoldSpawner:
         self._run, self._prologue, self._asker = run, prologue, asker
         self._channels: dict[int, socket.socket] = {}
         self._outboxes: dict[int, Outbox] = {}
+        self._heard: dict[int, bytes] = {}  # lines whose ends have not come
 
     def prepare(self, generation: int) -> int:
         """Fork a mold; what it has loaded is told to `loaded`.  Raises OSError."""
@@ -269,10 +276,14 @@ class MoldSpawner:
                 return
             except ConnectionResetError:  # it died with requests unread
                 data = b""
-            if data:
-                self._asker.loaded(generation, Loaded.unpack(data))
-            else:
+            if not data:
                 self.forget(generation)
+                return
+            line = self._heard.pop(generation, b"") + data
+            if line.endswith(b"\n"):
+                self._asker.loaded(generation, Loaded.unpack(line))
+            else:
+                self._heard[generation] = line
 
     def hear_all(self) -> None:
         """Hear what molds have said before their deaths are told."""
@@ -284,5 +295,6 @@ class MoldSpawner:
         channel = self._channels.pop(generation, None)
         if channel is not None:
             del self._outboxes[generation]
+            self._heard.pop(generation, None)
             self._asker.unwatch(channel.fileno())
             channel.close()

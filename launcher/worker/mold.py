@@ -81,11 +81,11 @@ def run(argv: Sequence[str], ties: Ties, channel: socket.socket, *, first: bool)
     try:
         mold = load(argv, wire, first=first)
     except LauncherError as error:
-        wire.send(Loaded(code=error.exit_code, reason=str(error)).pack())
+        Loaded(code=error.exit_code, reason=str(error)).tell(wire.send)
         return error.exit_code
     gc.collect()
     gc.freeze()  # what is shared with the workers stays untouched by their collections
-    wire.send(Loaded(mold.settings).pack())
+    Loaded(mold.settings).tell(wire.send)
     if not mold.settings.needs_mold:
         return 0
     _serve(mold, ties, wire)
@@ -96,7 +96,7 @@ def load(argv: Sequence[str], wire: _socket.socket, *, first: bool) -> Mold:
     """Read the configuration, tell how long the rest may take, and load the application.  Raises `LauncherError`."""
     conf = config.load(argv)
     named = config.hooks(conf)
-    wire.send(Loaded(startup_timeout=conf.launcher.startup_timeout).pack())
+    Loaded(startup_timeout=conf.launcher.startup_timeout).tell(wire.send)
     targets = config.targets(conf)
     if targets:
         backends.select(conf.launcher.backend).patch()
@@ -118,10 +118,10 @@ def load(argv: Sequence[str], wire: _socket.socket, *, first: bool) -> Mold:
 def _pre_start(hook: Hook, conf: cfg.ConfigOpts, wire: _socket.socket) -> None:
     """Run it; its time does not count as loading."""
     limit, patience = conf.launcher.pre_start_timeout, conf.launcher.startup_timeout
-    wire.send(Loaded(startup_timeout=patience + (limit or inf)).pack())
+    Loaded(startup_timeout=patience + (limit or inf)).tell(wire.send)
     begun = monotonic()
     hook_process.run_and_wait(hook, conf, limit)
-    wire.send(Loaded(startup_timeout=patience + monotonic() - begun).pack())
+    Loaded(startup_timeout=patience + monotonic() - begun).tell(wire.send)
 
 
 def _speak_to_others(names: Iterable[str]) -> bool:

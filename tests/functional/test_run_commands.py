@@ -101,6 +101,14 @@ class TestWhatItGets:
         environ = dict(line.split("=", 1) for line in proc._read(outer, "environ").split("\0") if line)
         assert environ == program.environment()
 
+    def test_as_many_words_as_the_kernel_takes(self, program, run):
+        words = " ".join("x" * 60_000 for _ in range(5))  # far more than a message between mold and PID 1
+        run(f"web:sh -c 'read x < fifo' {words}")
+        os.mkfifo(program.folder / "fifo")
+        (pid,) = program.wait_ready()
+        assert proc.command(program.outer(pid)).rstrip().endswith(words)
+        assert program.stop() == 0
+
     def test_no_mold_stays_and_no_application_is_loaded(self, program, run):
         program.write_app("note('imported')")
         run("job:sleep 1000")

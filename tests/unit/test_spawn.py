@@ -222,6 +222,23 @@ def test_what_a_mold_said_before_it_died_is_heard():
     molds.spawner.forget(1)
 
 
+def test_what_is_longer_than_a_message_is_heard_as_one():
+    long = Loaded(reason="x" * 500_000)
+
+    def mold(_generation, channel):
+        for _ in range(2):
+            long.tell(channel.send)
+        channel.send(long.pack()[:100])
+        return 1
+
+    molds = Molds(mold)
+    pid = molds.prepare(1)
+    while molds.watched:
+        molds.turn()
+    assert molds.told == [(1, long)] * 2, "what its end cut off is nothing"
+    assert end_of(pid) == 1
+
+
 def test_a_mold_that_dies_with_requests_unread_is_gone():
     read, write = os.pipe()
     molds = Molds(lambda *_: len(os.read(read, 1)))
