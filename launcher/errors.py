@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 EXIT_USAGE = 2
 EXIT_SOFTWARE = 70  # sysexits.h EX_SOFTWARE
 EXIT_CONFIG = 78  # sysexits.h EX_CONFIG
@@ -32,3 +34,9 @@ class ControlError(LauncherError):
     """The supervisor could not be asked, or does not do what it was asked for."""
 
     exit_code = 1
+
+
+def explained(what: str, error: OSError) -> str:
+    """Return for people what the system did not let us do, and what they can do about it."""
+    mend = ": raise the limit (ulimit -n)" if error.errno == errno.EMFILE else ""
+    return f"{what}: {(error.strerror or str(error)).lower()}{mend}"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import gc
 from typing import TYPE_CHECKING
 
-from launcher.supervisor import reaper, signals
+from launcher.errors import EXIT_SOFTWARE, explained
+from launcher.supervisor import reaper, signals, termination_log
 from launcher.supervisor.log import open_missing_stdio
 from launcher.supervisor.loop import Loop
 from launcher.supervisor.settings import Settings
 from launcher.supervisor.spawn import MoldSpawner
+from launcher.supervisor.stderr import Stderr
 
 if TYPE_CHECKING:
     import socket
@@ -22,7 +24,10 @@ def main(argv: Sequence[str]) -> int:
         return _help(argv)
     open_missing_stdio()
     reaper.adopt_orphans()
-    loop = Loop(Settings(services=()))
+    try:
+        loop = Loop(Settings(services=()))
+    except OSError as error:
+        return _cannot_start(error)
     ties = loop.ties()
 
     def mold(_generation: int, channel: socket.socket) -> int:
@@ -48,6 +53,13 @@ def main(argv: Sequence[str]) -> int:
     if loop.commands is not None:
         loop.commands.finish()
     return code
+
+
+def _cannot_start(error: OSError) -> int:
+    reason = explained("cannot start", error)
+    Stderr().write(f"launcher: error: {reason}\n")
+    termination_log.write(termination_log.PATH, reason)
+    return EXIT_SOFTWARE
 
 
 def _help(argv: Sequence[str]) -> int:

@@ -40,7 +40,7 @@ def _scale(words: list[str], runtime_dir: str) -> int:
 
 def _whole(number: str) -> int:
     if not (number.isascii() and number.removeprefix("-").isdigit()):
-        raise ControlError(f"{shown(number)} is no whole number")
+        raise UsageError(f"{shown(number)} is no whole number; {USAGE}")
     if len(number) > DIGITS_MAX:
         raise ControlError(f"{shown(number)} workers are out of range")
     return int(number)

@@ -135,7 +135,10 @@ def _private(folder: str) -> bool:
 
 def _listen(address: str) -> socket.socket | None:
     sockets = unpatched("socket")
-    listener: socket.socket = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
+    try:
+        listener: socket.socket = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
+    except OSError:  # out of descriptors
+        return None
     try:
         if not address.startswith("\0"):
             remove_stale(address)

@@ -55,7 +55,10 @@ def spawn(execution: Execution, listeners: Sequence[socket.socket], ties: Ties) 
             prctl(PR_SET_PDEATHSIG, SIGTERM)
             if os.getppid() != ties.supervisor:
                 return EXIT_NOT_EXECUTABLE
-        notice_fd = _place_descriptors((*execution.output, *fds), ties.notice_fd)
+        try:
+            notice_fd = _place_descriptors((*execution.output, *fds), ties.notice_fd)
+        except OSError as error:  # out of descriptors; nothing was moved yet
+            return _failed(error.errno or errno.EMFILE, ties.notice_fd)
         _set_environment(execution, len(fds))
         return _execute(execution.words, notice_fd)
 
@@ -106,5 +109,10 @@ def _execute(words: list[str], notice_fd: int) -> int:
         os.execvp(words[0], words)
     except OSError as error:
         failure = error.errno or errno.EINVAL
+    return _failed(failure, notice_fd)
+
+
+def _failed(failure: int, notice_fd: int) -> int:
+    """Tell the errno; return the exit code that it stands for."""
     announce(notice_fd, ExecFailed(os.getpid(), failure))
     return EXIT_NOT_FOUND if failure in (errno.ENOENT, errno.ENOTDIR) else EXIT_NOT_EXECUTABLE

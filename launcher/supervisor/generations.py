@@ -9,7 +9,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from launcher.errors import EXIT_CONFIG, ConfigError
+from launcher.errors import EXIT_CONFIG, ConfigError, explained
 from launcher.supervisor.sockets import Listeners
 
 if TYPE_CHECKING:
@@ -27,21 +27,23 @@ if TYPE_CHECKING:
 class Generations:
     """What the supervisor knows of each generation.
 
-    Parameters: `initial`, what holds until a generation is loaded; `in_force`, to be told of settings that
-    hold from now on; `forget`, to be told of a generation that is not needed any more.
+    Parameters: `initial`, what holds until a generation is loaded; `provide`, to make what settings need, which
+    raises OSError where that cannot be had; `in_force`, to be told of settings that hold from now on; `forget`,
+    to be told of a generation that is not needed any more.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all are named
         self,
         core: Core,
         log: Log,
         *,
         initial: Settings,
+        provide: Callable[[Settings], None],
         in_force: Callable[[Settings], None],
         forget: Callable[[int], None],
     ) -> None:
         self._core, self._log = core, log
-        self._in_force, self._forget = in_force, forget
+        self._provide, self._in_force, self._forget = provide, in_force, forget
         self.settings: dict[int, Settings] = {}
         self.current = initial
         self.listeners = Listeners()
@@ -57,6 +59,7 @@ class Generations:
             return
         if generation not in self.settings:  # else its mold was replaced: what it first said holds
             try:
+                self._provided(loaded.settings)
                 self.listeners.bind(loaded.settings.listen)
             except ConfigError as error:
                 self._forget(generation)  # its mold ends
@@ -104,6 +107,12 @@ class Generations:
                     for generation, settings in self.settings.items()
                 )
             )
+
+    def _provided(self, settings: Settings) -> None:
+        try:
+            self._provide(settings)
+        except OSError as error:
+            raise ConfigError(explained("cannot take up the configuration", error)) from None
 
     def _prepare_failed(self, generation: int, code: int, reason: str) -> None:
         self._core.prepare_failed(generation, code, reason, monotonic())

@@ -67,6 +67,7 @@ class Loop:
             self.core,
             self.log,
             initial=settings,
+            provide=self._provide,
             in_force=self._in_force,
             forget=self._forget,
         )
@@ -137,16 +138,19 @@ class Loop:
         os.close(self._notices.fd)
         os.close(self._lifeline[1])
 
-    def _in_force(self, settings: Settings) -> None:
-        """Take up settings.  The control socket is opened where the first ones want it; there it stays."""
-        self._watchdog.configure(settings.policy.liveness_timeout)
-        self._memory_limit.in_force(settings)
-        self._elasticity.in_force(settings)
+    def _provide(self, settings: Settings) -> None:
+        """Make what settings need before anything else knows of them.  Raises OSError."""
         if settings.commands and self.commands is None:
             from launcher.supervisor.commands import Commands
 
             self.commands = Commands(self, self._is_ready, self.core.says)
             self._orders.commands = self.commands
+
+    def _in_force(self, settings: Settings) -> None:
+        """Take up settings.  The control socket is opened where the first ones want it; there it stays."""
+        self._watchdog.configure(settings.policy.liveness_timeout)
+        self._memory_limit.in_force(settings)
+        self._elasticity.in_force(settings)
         if not self._control_opened:
             self._control_opened = True
             where = self._control.open(settings.runtime_dir)

@@ -176,7 +176,7 @@ def test_what_cannot_be_scaled_is_told_in_a_line(program: Program) -> None:
     program.serve(TWO, services="app:Service=1, app:Other=1", listen=None)
     assert refusal(program, "scale", "Servce", "2") == 'no service Servce; did you mean "Service"?'
     assert refusal(program, "scale", "zzz", "2") == "no service zzz; there are Service, Other"
-    assert refusal(program, "scale", "Service", "two") == "two is no whole number"
+    assert refusal(program, "scale", "Service", "two", code=2).startswith("two is no whole number; usage:")
     assert refusal(program, "scale", "Service", "-1") == "-1 workers: must be a number from 0 to 10000"
     assert refusal(program, "scale", "Service", "10001") == "10001 workers: must be a number from 0 to 10000"
     assert refusal(program, "scale", "Service", "9" * 50) == f"{'9' * 50} workers are out of range"

@@ -207,3 +207,39 @@ def test_a_socket_file_of_a_killed_supervisor_is_no_obstacle(program: Program) -
     assert program.stop() == 0
     assert not (program.folder / "launcher.sock").exists()
     assert not (program.folder / "web").exists()
+
+
+def few_descriptors(count: int) -> tuple[str, ...]:
+    """Return a command that lowers the limit and execs the rest of its command line."""
+    return shell(f"ulimit -n {count};")
+
+
+def test_with_too_few_descriptors_to_start_one_line_says_so(program: Program) -> None:
+    program.write_app(SERVICE)
+    program.configure(services="app:Service=1", listen=None)
+    program.start(inside=few_descriptors(8))
+    assert program.wait_ended() == 70
+    assert program.output() == "launcher: error: cannot start: too many open files: raise the limit (ulimit -n)\n"
+
+
+@pytest.mark.parametrize("command", [None, "other:sleep 600"])
+@pytest.mark.parametrize("count", range(11, 15))
+def test_with_too_few_descriptors_to_go_on_the_supervisor_ends_with_a_line_or_not_at_all(
+    program: Program, count: int, command: str | None
+) -> None:
+    program.write_app(WEB)
+    program.configure(services="app:web=1", command=command)
+    program.start(inside=few_descriptors(count))
+    program.wait_for(lambda: program.ended() or program.output(), "an end, or a line")
+    program.ended() or program.stop()
+    assert "Traceback" not in program.output()
+    assert program.process.returncode in {0, 70, 78}
+
+
+def test_a_command_that_gets_no_descriptors_is_told_in_a_line(program: Program) -> None:
+    program.configure(command="cmd:sleep 600", listen=None, backoff_min=0.05, backoff_max=0.05)
+    program.start(inside=few_descriptors(18))
+    assert program.wait_ended() == 126
+    (error,) = program.errors()
+    assert error.endswith("cannot be executed: too many open files")
+    assert "Traceback" not in program.output()
