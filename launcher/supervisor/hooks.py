@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 PRE_STOP, WORKER_EXIT = "pre_stop", "worker_exit"
 WORKER_EXIT_TIMEOUT = 5.0  # seconds
+NOBODY = 0  # generation; the first is 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,15 @@ class Hooks:
 
     def _call(self, moment: str, timeout: float, about: dict[str, Any]) -> None:
         self._serial -= 1
+        self._asked[self._serial] = moment, NOBODY
         try:
             generation = self._ask(HookCall(self._serial, moment, timeout, about))
         except OSError as error:
+            del self._asked[self._serial]
             self._not_run(moment, (error.strerror or str(error)).lower())
             return
-        self._asked[self._serial] = moment, generation
+        if self._serial in self._asked:  # else it has failed already
+            self._asked[self._serial] = moment, generation
 
     def born(self, serial: int, pid: int) -> None:
         """Its process was forked."""

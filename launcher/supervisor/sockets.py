@@ -160,6 +160,7 @@ def remove_stale(path: str) -> None:
         if not stat.S_ISSOCK(os.stat(path).st_mode):
             return
         with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as probe:
+            probe.setblocking(False)  # the queue of a listener that hangs may be full
             probe.connect(path)
     except ConnectionRefusedError:
         remove(path)

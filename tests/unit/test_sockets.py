@@ -192,6 +192,16 @@ def test_a_unix_socket_that_somebody_listens_on_is_not_stolen(listeners, tmp_pat
         assert answers(path, socket.AF_UNIX)
 
 
+def test_a_listener_that_accepts_nobody_is_not_waited_for(listeners, tmp_path):
+    path = str(tmp_path / "http")
+    with socket.socket(socket.AF_UNIX) as other, socket.socket(socket.AF_UNIX) as queued:
+        other.bind(path)
+        other.listen(0)
+        queued.connect(path)
+        with pytest.raises(ConfigError, match="the address is in use"):
+            listeners.bind([wanted(f"unix:{path}")])
+
+
 def test_a_file_that_is_no_socket_is_not_removed(listeners, tmp_path):
     (tmp_path / "http").write_text("precious")
     with pytest.raises(ConfigError, match=r"the path exists and is no socket; remove it, or choose another$"):

@@ -34,6 +34,17 @@ class Desk:
         self.over += 1
 
 
+def test_a_request_that_fails_while_it_is_made_is_over():
+    desk = Desk()
+    desk.hooks = Hooks(desk, lambda call: desk.hooks.failed(call.serial, "no buffer space available") or 3, desk.end)
+    desk.hooks.pre_stop(4.0)
+    desk.hooks.mold_ended(3)
+    assert (desk.over, desk.said) == (
+        1,
+        ["warning hook pre_stop was not run: cannot fork: no buffer space available"],
+    )
+
+
 def test_a_hook_is_asked_for_with_a_serial_number_of_its_own():
     desk = Desk()
     desk.hooks.pre_stop(4.0)
