@@ -70,6 +70,10 @@ class Model(RuleBasedStateMachine):
         assert {slot.index for slot in self.slots if slot.marked} == set(self.marked)
 
     @invariant()
+    def those_that_wait_are_counted(self) -> None:
+        assert self.agenda._waiting == sum(wake < inf for wake in self.wakes)
+
+    @invariant()
     def the_deadline_is_the_first_wake(self) -> None:
         assert self.agenda.deadline() == min(self.wakes)
 
@@ -97,3 +101,14 @@ def test_a_time_that_stays_the_same_takes_no_more_room():
     for _ in range(10):
         looked_at(agenda, slot, 5.0)
     assert len(agenda._heap) == 1
+
+
+def test_times_that_others_have_replaced_are_not_kept_until_they_come():
+    agenda, slots = Agenda(), [Slot(None, index) for index in range(3)]
+    for time in range(10_000):
+        for slot in slots:
+            looked_at(agenda, slot, 1e6 + time)
+    assert len(agenda._heap) < 100
+    assert agenda.deadline() == 1e6 + 9_999
+    agenda.first(1e6 + 9_999)
+    assert all(slot.marked for slot in slots)
