@@ -424,6 +424,15 @@ def test_a_full_worker_leaves_clients_to_the_others(listener, start, connect):
     assert Answer(second).body == str(other.process.pid).encode()
 
 
+@pytest.mark.parametrize("start", ["threading"], indirect=True)
+def test_who_asks_nothing_takes_no_thread(listener, start, connect):
+    worker = start(listener, capacity=1, keepalive=2 * PATIENCE)
+    worker.serve()
+    silent = [connect(listener) for _ in range(3)]
+    assert get(connect(listener)).status == 200
+    assert [get(client).status for client in silent] == [200] * 3
+
+
 def test_capacity_comes_back(listener, start, connect):
     worker = start(listener, capacity=1)
     worker.serve()

@@ -3,10 +3,10 @@
 waitress reads, parses and writes the HTTP in one thread and runs the application in others.  Ours are the
 loop, which sleeps until something is due instead of looking once a second, when a client is accepted, and the drain.
 
-Guarantees: a client is accepted only when a thread is free for it.  `drain()` serves everything that the kernel had
-queued when it was called.  A connection that is reused is closed only after a response that said so, or when
-nothing came on it for `keepalive_timeout` seconds.  A request whose client has gone away is finished all the same.
-An idle server with no connection makes no system call.
+Guarantees: a client is accepted only when a thread is free for it; who asks nothing takes none.  `drain()` serves
+everything that the kernel had queued when it was called.  A connection that is reused is closed only after a response
+that said so, or when nothing came on it for `keepalive_timeout` seconds.  A request whose client has gone away is
+finished all the same.  An idle server with no connection makes no system call.
 """
 
 from __future__ import annotations
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 CAPACITY = 16
 """Requests at a time; further clients wait in the kernel's queue, where another worker may take them."""
+CONNECTIONS = 1000
+"""At a time, most of them idle."""
+PROMPT = 0.1
+"""Seconds for which a thread is kept free for a new client's first request."""
 BACKLOG = 2048  # waitress calls listen(2) once more; as supervisor/sockets.py
 NEVER_LIMITED = 1_000_000  # waitress counts connections as well; ours is the count of threads
 
@@ -84,6 +88,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     has_asked = False
     _touched = 0.0
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._accepted = time.monotonic()
+        super().__init__(*args, **kwargs)
+
     @property
     def last_activity(self) -> float:
         """When something was last received or sent, on the monotonic clock."""
@@ -99,8 +107,13 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     @property
     def needs_thread(self) -> bool:
-        """Whether a request is under way, or its first one is awaited."""
-        return bool(self.requests) or not self.has_asked
+        """Whether a request is under way, or its first one will be in a moment."""
+        return bool(self.requests) or self.prompt_until > time.monotonic()
+
+    @property
+    def prompt_until(self) -> float:
+        """Until when its first request is expected; 0 if that has come."""
+        return 0.0 if self.has_asked else self._accepted + PROMPT
 
     @property
     def is_idle(self) -> bool:
@@ -264,7 +277,8 @@ class ThreadingServer:
         """Whether one more client could be served at once."""
         channels = self._channels()
         clients_gone = max(self.requests.count - sum(bool(channel.requests) for channel in channels), 0)
-        return sum(channel.needs_thread for channel in channels) + clients_gone < self._capacity
+        needed = sum(channel.needs_thread for channel in channels) + clients_gone
+        return needed < self._capacity and len(channels) < CONNECTIONS
 
     def _acceptor(self, app: Any, listener: socket.socket, settings: Any) -> Any:
         own = socket.socket(fileno=listener.detach())
@@ -296,6 +310,7 @@ class ThreadingServer:
         """Seconds until something is due even if nothing happens."""
         now = time.monotonic()
         due = [channel.last_activity + self._keepalive - now for channel in self._channels() if channel.is_idle]
+        due += [channel.prompt_until - now for channel in self._channels() if channel.prompt_until > now]
         due += [each.resume_at - now for each in self._acceptors if each.resume_at > now]
         return max(min(due), 0.001) if due else None
 
