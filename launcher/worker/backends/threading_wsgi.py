@@ -201,10 +201,17 @@ class Acceptor:
             self.resume_at = time.monotonic() + BACK_OFF
             return False
         self.resume_at = 0.0
-        client.setblocking(False)
-        self.set_socket_options(client)  # type: ignore[attr-defined]
-        self.channel_class(self, client, self.fix_addr(address), self.adj, map=self._map)  # type: ignore[attr-defined]
+        self._begin(client, address)
         return True
+
+    def _begin(self, client: socket.socket, address: Any) -> None:
+        try:
+            client.setblocking(False)
+            self.set_socket_options(client)  # type: ignore[attr-defined]
+            self.channel_class(self, client, self.fix_addr(address), self.adj, map=self._map)  # type: ignore[attr-defined]
+        except OSError as error:  # waitress would close the listening socket over it
+            logger.debug("connection of %r lost: %s", address, error)
+            client.close()
 
     def stop_accepting(self) -> None:
         """Take everybody who is queued, beyond the number of threads too; then close the socket.
