@@ -98,7 +98,6 @@ class Stream:
     def __init__(self, fd: int, origin: Origin, sink: Sink) -> None:
         self.fd, self.origin, self.sink = fd, origin, sink
         self.rest = b""
-        self.orphaned = False  # the command has ended; what it left behind may write on
 
     def read(self) -> bytes | None:
         """Return what there is, at most READ_MAX, b"" at the end, None if nothing is there now."""
@@ -128,21 +127,26 @@ class Relay:
     def __init__(self, loop: Watcher, formatted: Callable[[Origin, bytes], bytes], sinks: dict[str, Sink]) -> None:
         self._loop, self._formatted, self._sinks = loop, formatted, sinks
         self._streams: dict[int, Stream] = {}
+        self._of_command: dict[int, list[Stream]] = {}  # by PID, also of those that are closed
+        self._orphaned: dict[Stream, None] = {}  # of commands that have ended; what these left behind may write on
         self._clogged: set[Sink] = set()
 
     def take(self, fd: int, origin: Origin) -> None:
         """Relay what is read from a pipe, until nobody can write to it any more."""
         os.set_blocking(fd, False)
         stream = self._streams[fd] = Stream(fd, origin, self._sinks[origin.stream])
+        self._of_command.setdefault(origin.pid, []).append(stream)
         if stream.sink not in self._clogged:
             self._watch(stream)
 
     def ended(self, pid: int) -> int:
         """A command has ended: relay what is left of it; return of how many pipes the content was dropped."""
-        for stream in [each for each in self._streams.values() if each.origin.pid == pid]:
-            self._drain(stream)
-            stream.orphaned = True
-        waiting = [each for each in self._streams.values() if each.orphaned and each.sink in self._clogged]
+        for stream in self._of_command.pop(pid, ()):
+            if self._is_open(stream):
+                self._drain(stream)
+            if self._is_open(stream):
+                self._orphaned[stream] = None
+        waiting = [each for each in self._orphaned if each.sink in self._clogged]
         dropped = waiting[: max(len(waiting) - ORPHANED_MAX, 0)]
         for stream in dropped:
             self._drop(stream)
@@ -237,7 +241,11 @@ class Relay:
         if stream.sink not in self._clogged:
             self._loop.unwatch(stream.fd)
         del self._streams[stream.fd]
+        self._orphaned.pop(stream, None)
         os.close(stream.fd)
+
+    def _is_open(self, stream: Stream) -> bool:
+        return self._streams.get(stream.fd) is stream
 
 
 def _cut(data: bytes, most: int) -> int:

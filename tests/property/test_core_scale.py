@@ -1,11 +1,7 @@
-"""What an event costs does not grow with the number of workers: steps are counted, not seconds.
-
-A step is an instruction of Python's.
-"""
+"""What an event costs does not grow with the number of workers: steps are counted, not seconds."""
 
 from __future__ import annotations
 
-import sys
 import tracemalloc
 from signal import Signals
 
@@ -14,6 +10,7 @@ import pytest
 from launcher.supervisor.core import Core
 from launcher.supervisor.settings import Policy, ServiceSpec
 from launcher.supervisor.state import Kill, Prepare, Spawn
+from tests.steps import steps
 
 FEW, MANY = 50, 1000
 MEMORY = 2000  # bytes a worker
@@ -86,25 +83,6 @@ def services_of_one(count: int) -> tuple[int, int]:
 EVENTS = [Fleet.dies, Fleet.hangs, Fleet.is_retired, Fleet.grows, Fleet.shrinks, Fleet.is_refused_a_reload]
 CASES = [(event, shape) for event in EVENTS for shape in (one_service, services_of_one)]
 CASES.append((Fleet.loses_its_mold, one_service))  # the next mold tells of each service once more
-
-
-def steps(call) -> int:
-    """Count the instructions that a call executes."""
-    count = 0
-
-    def trace(frame, event, argument):
-        nonlocal count
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        count += event == "opcode"
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        call()
-    finally:
-        sys.settrace(before)
-    return count
 
 
 def cost(fleet: Fleet, event) -> int:

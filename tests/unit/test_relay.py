@@ -12,6 +12,7 @@ import pytest
 from launcher.supervisor.log import Log
 from launcher.supervisor.relay import ORPHANED_MAX, Origin, Relay, Sink
 from launcher.supervisor.stderr import PIPE_BUF
+from tests.steps import steps
 
 ORIGIN = Origin("web", 1, 77, "stdout")
 PIPE_SIZE = 65536
@@ -229,3 +230,25 @@ def test_the_end_takes_what_is_left_but_waits_for_nobody(relayed):
     fd = relayed.stream()
     os.write(fd, b"lost\n")
     relayed.relay.finish(patience=0.05)
+
+
+def test_an_end_costs_no_look_at_the_others(relayed):
+    def end():
+        os.close(relayed.stream(Origin("web", 1, 1_000_000, "stdout")))
+        return steps(lambda: relayed.relay.ended(1_000_000))
+
+    alone = end()
+    for pid in range(100):
+        relayed.stream(Origin("web", 1, pid, "stdout"))
+    assert end() == alone
+
+
+def test_a_command_that_has_closed_its_streams_ends_as_well(relayed):
+    os.close(relayed.stream())
+    relayed.loop.settle()
+    other = relayed.stream(Origin("web", 1, 78, "stdout"))  # it may have the descriptor's number
+    os.write(other, b"so far")
+    assert relayed.relay.ended(ORIGIN.pid) == 0
+    assert relayed.read_all() == b""
+    assert relayed.relay.ended(78) == 0
+    assert relayed.read_all() == b"web[1] | so far\n"
