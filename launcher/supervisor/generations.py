@@ -47,7 +47,7 @@ class Generations:
         self.settings: dict[int, Settings] = {}
         self.current = initial
         self.listeners = Listeners()
-        self._serving: set[tuple[int, str]] = set()
+        self._kept: tuple[object, ...] = ()  # what the open sockets go by
 
     def loaded(self, generation: int, loaded: Loaded) -> None:
         """A mold has loaded a generation, or says why not."""
@@ -98,9 +98,10 @@ class Generations:
         for generation in gone:
             del self.settings[generation]
             self._forget(generation)
-        serving = self._in_use()
-        if gone or serving != self._serving:
-            self._serving = serving
+        going_by = self._core.state.holds, self._core.requested, len(self.settings)
+        if gone or going_by != self._kept:
+            self._kept = going_by
+            serving = self._in_use()
             self.listeners.keep(
                 *(
                     [each for each in settings.listen if (generation, each.service) in serving]

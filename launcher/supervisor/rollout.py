@@ -219,6 +219,7 @@ def _hold(state: State, service: Service, version: Version, proven: Version | No
     """Set what a service is and what it would go back to, and count who needs which generation."""
     before = service.needs()
     service.version, service.proven = version, proven
+    state.holds += 1
     after = service.needs()
     for generation in after - before:
         state.generations[generation].users += 1

@@ -259,6 +259,7 @@ class State:
     newest: int = 0  # generation
     requested: int | None = None  # the generation that a reload is waiting for
     rollout: Rollout | None = None
+    holds: int = 0  # how often what a service is, or would go back to, has changed
     ready: int = 0  # workers, of all services
     serial: int = 0  # of the last Spawn
     pending: dict[int, Slot] = field(default_factory=dict)  # serial: the slot whose Spawn is not answered yet
