@@ -73,7 +73,7 @@ def escalate(state: State, child: Child, now: float) -> Kill:
         signum = Signals.SIGABRT
         child.enter(Stage.ABORTED, now, state.policy.abort_timeout)
     if stage in LIVE and not state.at_once:
-        worker_given_up(state, child, why, now)
+        worker_given_up(state, child, signum, why, now)
     return Kill(child.pid, signum, why)
 
 

@@ -14,7 +14,6 @@ from launcher.supervisor.state import Stage
 if TYPE_CHECKING:
     from launcher.supervisor.state import Child, Service, Slot, State
 
-ABORTED_CODE = 128 + Signals.SIGABRT
 KILLED_CODE = 128 + Signals.SIGKILL
 STOPPING = "stopping"  # the error of a reload that a stop has overtaken
 
@@ -39,11 +38,11 @@ def worker_ended(state: State, child: Child, code: int, cause: str, now: float) 
         worker_failed(state, child, code, f"{end}: {cause}" if cause else end, now)
 
 
-def worker_given_up(state: State, child: Child, why: str, now: float) -> None:
-    """A worker is late or hangs and will be killed: that is its failure, however long its end takes."""
+def worker_given_up(state: State, child: Child, signum: Signals, why: str, now: float) -> None:
+    """A worker is late or hangs and is sent this signal to end it: its failure, however long its end takes."""
     if child.slot.service is not None and not state.stopping:
         child.failed = True
-        worker_failed(state, child, ABORTED_CODE, f"worker {child.pid} {why}", now)
+        worker_failed(state, child, exit_code(-signum), f"worker {child.pid} {why}", now)
 
 
 def worker_failed(state: State, child: Child, code: int, end: str, now: float) -> None:

@@ -53,7 +53,9 @@ def why_late(state: State, child: Child) -> str:
         return "stopping at once"
     if child.hung:
         return f"hangs: {child.hung}"
-    return "did not end in time" if child.asked or child.served else "did not get ready in time"
+    if child.asked or child.served:
+        return "did not end in time"
+    return f"did not get ready in time; startup_timeout is {state.policy.startup_timeout:g} s"
 
 
 def vacant(state: State, slot: Slot, service: Service) -> bool:

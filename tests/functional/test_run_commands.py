@@ -244,6 +244,11 @@ class TestSignals:
 
 
 class TestRestart:
+    def test_one_that_never_says_that_it_is_ready_is_killed_and_its_code_says_so(self, program, run):
+        run("job:sleep 1000", ready="notify", startup_timeout=0.3, crash_loop_threshold=1)
+        assert program.wait_ended() == 128 + signal.SIGKILL
+        assert "did not get ready in time; startup_timeout is 0.3 s" in program.errors()[0]
+
     def test_always(self, program, run):
         run("job:sh -c 'sleep 0.3'", backoff_min=0.01, crash_loop_threshold=1000)
         program.wait_for(lambda: program.output().count("ended: exit code 0") >= 3, "three ends")

@@ -267,7 +267,7 @@ HISTORIES = {
             10 + STARTUP,
             "wait",
             "ABRT 3",
-            "reloaded 2 api: worker 3 did not get ready in time",
+            "reloaded 2 api: worker 3 did not get ready in time; *",
             "say error reload failed: *api stays at generation 1",
         ),
         (10 + STARTUP + ABORT, "wait", "KILL 3"),

@@ -45,7 +45,7 @@ MUTANTS = (
     ),
     Mutant(
         "decisions.py",
-        "        worker_given_up(state, child, why, now)\n",
+        "        worker_given_up(state, child, signum, why, now)\n",
         "        pass\n",
         "a worker that is late is a failure only when it is gone",
     ),

@@ -113,7 +113,7 @@ class People:
             self.world.lost[process.spawn.service] += 1
             process.hung = True
             if not self.core.stopping:
-                self.world.rules.note_failure(process)
+                self.world.rules.note_given_up(process)
         self.core.hung(process.pid, "no heartbeat", self.kernel.now)
 
     def retires(self, which: int) -> None:

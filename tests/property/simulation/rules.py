@@ -161,6 +161,8 @@ class Rules:
         elif process.mute:  # ABRT would be of no use
             late = process.hung or now >= min(process.grace_ends, process.startup_ends)
             self.expect(late, "KILL to one that is in time")
+            if not process.asked:
+                self.codes.add(KILLED)
         else:
             self.expect(process.aborted < inf, "KILL without ABRT")
             self.expect(now >= process.aborted + self.world.policy.abort_timeout, "KILL before the stacks are written")
@@ -262,7 +264,11 @@ class Rules:
         elif not process.asked:
             self.note_failure(process, code)
 
-    def note_failure(self, process: Process, code: int = ABORTED) -> None:
+    def note_given_up(self, process: Process) -> None:
+        """A worker is sent what ends it."""
+        self.note_failure(process, KILLED if process.mute else ABORTED)
+
+    def note_failure(self, process: Process, code: int) -> None:
         """A worker ended unasked, or was given up: where that is for good, nobody follows it."""
         spawn = process.spawn
         version = self.core.services[spawn.service].version
