@@ -87,13 +87,13 @@ def test_born_during_the_grace(start: Starter) -> None:
 
 
 @both_ways
-def test_second_term_cuts_the_grace(start: Starter) -> None:
+def test_a_term_cuts_the_grace(start: Starter) -> None:
     init = start.payload("obey", environment=LONG)
     init.order("leave session deaf")
     pid = init.pid
     init.tell("exit 7")
     assert init.line() == "term"
-    init.send(signal.SIGTERM, signal.SIGTERM)
+    init.send(signal.SIGTERM)
     assert pid
     assert init.code() == 7
 
