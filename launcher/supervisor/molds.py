@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
-from launcher.errors import EXIT_SOFTWARE
+from launcher.errors import EXIT_CONFIG, EXIT_SOFTWARE
 from launcher.supervisor.ends import give_up
 from launcher.supervisor.pacing import backoff
 from launcher.supervisor.rollout import add, adopt, answer, fall_back
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from launcher.supervisor.settings import Policy, ServiceSpec
     from launcher.supervisor.state import Slot, State
+
+SIGNALLED = 128  # an exit code above it is 128 + the signal
 
 
 def started(state: State, generation: int, pid: int, now: float) -> None:
@@ -110,19 +112,18 @@ def ended(state: State, child: Child, code: int, cause: str, now: float) -> None
     end = f"ended with {code}: {cause}" if cause else f"ended with {code}"
     if not record.prepared:
         late = child.stage in (Stage.ABORTED, Stage.KILLED)
-        why = (
-            "did not load the application within startup_timeout"
-            if late
-            else f"{end}, while loading"
-            if cause
-            else f"{end} while loading"
-        )
-        preparation_failed(state, child.generation, code, f"the mold {why}", now)
+        why = "did not load the application within startup_timeout" if late else _ended_loading(end, cause)
+        # What a signal ended may do better the next time; an exit is what the code makes of being imported.
+        preparation_failed(state, child.generation, code if code > SIGNALLED else EXIT_CONFIG, f"the mold {why}", now)
         return
     record.prepared = False
     if child.stage is Stage.READY and now - child.since >= state.policy.crash_loop_window:
         child.slot.failures = 0
     lost(state, child.slot, code, f"the mold of generation {child.generation} {end}", now)
+
+
+def _ended_loading(end: str, cause: str) -> str:
+    return f"{end}, while loading" if cause else f"{end} while loading the application"
 
 
 def preparation_failed(state: State, generation: int, code: int, reason: str, now: float) -> None:

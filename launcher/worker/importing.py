@@ -85,9 +85,17 @@ def _no_module(wanted: str, missing: str | None) -> str:
     parent, _, name = (missing or wanted).rpartition(".")
     path = getattr(sys.modules.get(parent), "__path__", None) if parent else [sys.path[0]]
     known = [module.name for module in pkgutil.iter_modules(path)] if path else []
-    where = parent or f"{sys.path[0] or 'the working directory'} or among the installed packages"
+    where = parent or f"{_here()} or among the installed packages"
     hint = NOT_A_FILE if wanted.endswith(".py") else did_you_mean(name, known)
     return f"no module named {name} in {where}{hint}"
+
+
+def _here() -> str:
+    try:
+        os.getcwd()  # noqa: PTH109 - only whether it is there
+    except OSError:
+        return "the working directory, which was removed,"
+    return sys.path[0] or "the working directory"
 
 
 def failed(doing: str, err: BaseException) -> ConfigError:

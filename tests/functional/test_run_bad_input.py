@@ -169,3 +169,13 @@ def test_the_command_line_is_named_as_the_source(program: Program) -> None:
     assert ended.returncode == 78
     assert ended.stderr.startswith("launcher: error: workers = 0 (command line): must be")
     assert len(ended.stderr.splitlines()) == 1
+
+
+def test_a_working_directory_that_was_removed_is_named_as_such(program: Program) -> None:
+    program.configure(services="app:web=1")
+    gone = program.folder / "gone"
+    gone.mkdir()
+    program.start(inside=("sh", "-c", f'cd {gone} && rmdir {gone} && exec "$@"', "sh"))
+    assert program.wait_ended() == 78
+    (error,) = program.errors()
+    assert "no module named app in the working directory, which was removed, or among" in error

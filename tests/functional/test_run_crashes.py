@@ -66,6 +66,26 @@ def test_a_start_that_hangs_is_bounded(program: Program) -> None:
     assert "Fatal Python error: Aborted" in program.output()
 
 
+@pytest.mark.parametrize(
+    ("statement", "code"),
+    [
+        ("os._exit(3)", 78),
+        ("os._exit(0)", 78),
+        ("raise KeyboardInterrupt", 78),
+        ("os.kill(os.getpid(), 9)", 137),
+    ],
+)
+def test_an_import_that_ends_its_process_is_an_application_that_cannot_be_loaded(
+    program: Program, statement: str, code: int
+) -> None:
+    program.write_app(statement)
+    program.configure(services="app:Service=1", **FAST)
+    program.start()
+    assert program.wait_ended() == code
+    (error,) = program.errors()
+    assert error.startswith("launcher: error: ")
+
+
 def test_an_import_that_hangs_is_bounded(program: Program) -> None:
     program.write_app("wait_for_gate(real_sleep)")
     program.configure(services="app:Service=1", startup_timeout=1.5, **FAST)
