@@ -103,7 +103,8 @@ def _other(command: str, arguments: list[str]) -> int:
         case "--help" | "-h" | "help":
             print(USAGE)
             return 0
-    print(f"launcher: error: no command {command!r}; {COMMANDS}", file=sys.stderr)
+    program = f"to run a program: launcher exec -- {command}"
+    print(f"launcher: error: no command {command!r}; {COMMANDS}; {program}", file=sys.stderr)
     return 2
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from launcher.supervisor.cgroup import OomKills
 
 SIGKILL = 9
+ENOENT = 2  # errno(3)
 
 
 def say(text: str) -> None:
@@ -28,7 +29,9 @@ def fail(text: str) -> None:
 
 def cannot_execute(name: bytes, failure: OSError) -> None:
     """Write why a command was not executed."""
-    fail(f"cannot execute {shown(name)}: {posix.strerror(failure.errno or 0).lower()}")
+    is_there = failure.errno == ENOENT and b"/" in name and posix.access(name, posix.F_OK)
+    what = ": it is there, but not the interpreter or loader that it names" if is_there else ""
+    fail(f"cannot execute {shown(name)}: {posix.strerror(failure.errno or 0).lower()}{what}")
 
 
 def killed(name: bytes, end: "posix.waitid_result", sender: str, oom_kills: "OomKills") -> None:

@@ -5,6 +5,7 @@ Made when the first settings with a command come into force; a launcher without 
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING, Protocol
 
@@ -84,7 +85,9 @@ class Commands:
 
     def failed(self, pid: int, error: int) -> None:
         """It could not be executed."""
-        self._failures[pid] = f"cannot be executed: {os.strerror(error).lower()}"
+        # It was there when the settings were checked, and the kernel says the same of what is to run it.
+        what = ": it, or the interpreter or loader that it names" if error == errno.ENOENT else ""
+        self._failures[pid] = f"cannot be executed: {os.strerror(error).lower()}{what}"
 
     def ended(self, pid: int) -> str:
         """Relay what is left of a command that has ended; return why it could not be executed, if so."""

@@ -87,6 +87,8 @@ def failed(state: State, slot: Slot, code: int, end: str, now: float) -> None:
     if not is_crash_loop(state.policy, slot, service, now):
         return
     crash_loop = f"crash loop: {service.failures} failures in a row, the last: {service.name}: {end}"
+    if code == 0:
+        crash_loop += f"; is its work done, set restart = {service.name}=on-failure, else keep it in the foreground"
     if state.rollout is not None and slot in state.rollout.behind.get(service, ()):
         interrupt(state, crash_loop)
     if service.ready:

@@ -145,6 +145,7 @@ def test_all_mistakes_are_told_at_once(program: Program) -> None:
         (("run", "--wrokers", "3", "app:web"), r'unknown option --wrokers; did you mean "--workers"\?'),
         (("run", "--workers"), r"--workers: expected one argument"),
         (("walk",), r"no command 'walk'"),
+        (("sh", "-c", "x"), r"no command 'sh'; .*; to run a program: launcher exec -- sh"),
     ],
 )
 def test_usage(program: Program, arguments: tuple[str, ...], pattern: str) -> None:

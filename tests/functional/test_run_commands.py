@@ -150,7 +150,14 @@ class TestBadInput:
 
     @pytest.mark.parametrize(
         ("content", "code", "why"),
-        [("#!/no/such/interpreter\n", 127, "no such file or directory"), ("", 126, "exec format error")],
+        [
+            (
+                "#!/no/such/interpreter\n",
+                127,
+                "no such file or directory: it, or the interpreter or loader that it names",
+            ),
+            ("", 126, "exec format error"),
+        ],
     )
     def test_a_file_that_cannot_be_executed_after_all(self, program, run, content, code, why):
         script = program.folder / "script"

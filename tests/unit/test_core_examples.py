@@ -113,7 +113,7 @@ HISTORIES = {
         (4, "exit 3 0"),
         (5, "wait", "spawn api.0 g1"),
         (5, "born 4"),
-        (7, "exit 4 0", "close", "finish 70 crash loop: *"),
+        (7, "exit 4 0", "close", "finish 70 crash loop: * ended with 0 * restart = api=on-failure*foreground"),
     ],
     "where a worker serves, another one's failures never end it, and its back-off is capped": [
         *TWO_SERVE,

@@ -67,7 +67,10 @@ def test_not_executable(start: Starter, make: Callable[[Path], str]) -> None:
 def test_missing_interpreter(start: Starter) -> None:
     # ENOENT about a file that is there: env(1) says 127 to that, bash 126.
     command = file_of(b"#!/no/such/interpreter\n")(start.folder)
-    assert start(command).code() in {126, 127}
+    init = start(command)
+    assert init.code() in {126, 127}
+    if IS_LAUNCHER:
+        assert "it is there, but not the interpreter" in init.errors()
 
 
 @pytest.mark.parametrize("make", [NOT_FOUND["name"], NOT_EXECUTABLE["mode"]], ids=["not-found", "not-executable"])
