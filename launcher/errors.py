@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import errno
+import os
 
 EXIT_USAGE = 2
 EXIT_SOFTWARE = 70  # sysexits.h EX_SOFTWARE
 EXIT_CONFIG = 78  # sysexits.h EX_CONFIG
+MENDS = {
+    errno.EMFILE: ": raise the limit (ulimit -n)",
+    errno.EAGAIN: ": raise the limit of processes (ulimit -u, or the pids of the container)",
+}
 
 
 class LauncherError(Exception):
@@ -36,7 +41,6 @@ class ControlError(LauncherError):
     exit_code = 1
 
 
-def explained(what: str, error: OSError) -> str:
-    """Return for people what the system did not let us do, and what they can do about it."""
-    mend = ": raise the limit (ulimit -n)" if error.errno == errno.EMFILE else ""
-    return f"{what}: {(error.strerror or str(error)).lower()}{mend}"
+def why(number: int) -> str:
+    """Return for people what an errno says, and what they can do about it where that is a limit of theirs."""
+    return os.strerror(number).lower() + MENDS.get(number, "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from typing import TYPE_CHECKING
 
-from launcher.errors import EXIT_SOFTWARE, explained
+from launcher.errors import EXIT_SOFTWARE, why
 from launcher.supervisor import reaper, signals, termination_log
 from launcher.supervisor.log import open_missing_stdio
 from launcher.supervisor.loop import Loop
@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _cannot_start(error: OSError) -> int:
-    reason = explained("cannot start", error)
+    reason = f"cannot start: {why(error.errno or 0)}"
     Stderr().write(f"launcher: error: {reason}\n")
     termination_log.write(termination_log.PATH, reason)
     return EXIT_SOFTWARE

@@ -9,6 +9,7 @@ import errno
 import os
 from typing import TYPE_CHECKING, Protocol
 
+from launcher.errors import why
 from launcher.supervisor import exec_spawner
 from launcher.supervisor.exec_spawner import Execution
 from launcher.supervisor.notify import NotifySocket
@@ -87,7 +88,7 @@ class Commands:
         """It could not be executed."""
         # It was there when the settings were checked, and the kernel says the same of what is to run it.
         what = ": it, or the interpreter or loader that it names" if error == errno.ENOENT else ""
-        self._failures[pid] = f"cannot be executed: {os.strerror(error).lower()}{what}"
+        self._failures[pid] = f"cannot be executed: {why(error)}{what}"
 
     def ended(self, pid: int) -> str:
         """Relay what is left of a command that has ended; return why it could not be executed, if so."""

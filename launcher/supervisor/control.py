@@ -7,6 +7,7 @@ are bounded, nothing waits for a slow client (clients.py), and of too many the o
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import struct
@@ -42,14 +43,20 @@ class ControlSocket:
         self._answer, self._loop = answer, loop
         self._listener: socket.socket | None = None
         self._path = ""
+        self.taken = ""
+        """The place that somebody else listens in already, if that is where we would have been."""
         self._pause: Timer | None = None
         self._clients: dict[int, Client] = {}  # by descriptor, in the order of their coming
 
     def open(self, runtime_dir: str) -> str | None:
         """Listen in the first place that will have us; return where, or None when none would."""
         for address in _addresses(runtime_dir):
-            listener = _listen(address)
-            if listener is not None:
+            try:
+                listener = _listen(address)
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE and _answers(address):
+                    self.taken = self.taken or address.replace("\0", "@")
+            else:
                 self._listener, self._path = listener, address
                 self._resume(listener)
                 return address.replace("\0", "@")
@@ -133,12 +140,10 @@ def _private(folder: str) -> bool:
     return ours and stat.S_ISDIR(found.st_mode) and os.access(folder, os.W_OK)
 
 
-def _listen(address: str) -> socket.socket | None:
+def _listen(address: str) -> socket.socket:
+    """Raises OSError."""
     sockets = unpatched("socket")
-    try:
-        listener: socket.socket = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
-    except OSError:  # out of descriptors
-        return None
+    listener: socket.socket = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
     try:
         if not address.startswith("\0"):
             remove_stale(address)
@@ -150,9 +155,23 @@ def _listen(address: str) -> socket.socket | None:
         listener.listen(BACKLOG)
     except OSError:
         listener.close()
-        return None
+        raise
     listener.setblocking(False)
     return listener
+
+
+def _answers(address: str) -> bool:
+    """Whether somebody listens there; what is no socket does not."""
+    sockets = unpatched("socket")
+    try:
+        with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as probe:
+            probe.setblocking(False)
+            probe.connect(address)
+    except BlockingIOError:  # its queue is full
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def _is_ours(client: socket.socket) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from launcher.errors import EXIT_CONFIG, ConfigError, explained
+from launcher.errors import EXIT_CONFIG, ConfigError, why
 from launcher.supervisor.sockets import Listeners
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Generations:
         try:
             self._provide(settings)
         except OSError as error:
-            raise ConfigError(explained("cannot take up the configuration", error)) from None
+            raise ConfigError(f"cannot take up the configuration: {why(error.errno or 0)}") from None
 
     def _prepare_failed(self, generation: int, code: int, reason: str) -> None:
         self._core.prepare_failed(generation, code, reason, monotonic())

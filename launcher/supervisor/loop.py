@@ -15,6 +15,7 @@ from signal import Signals
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from launcher.errors import why
 from launcher.supervisor import signals, termination_log
 from launcher.supervisor.cgroup import OomKills
 from launcher.supervisor.control import ControlSocket
@@ -155,6 +156,9 @@ class Loop:
             self._control_opened = True
             where = self._control.open(settings.runtime_dir)
             self.log.say("debug", f"control socket: {where or 'nowhere, no place would have it'}")
+            if taken := self._control.taken:
+                hint = "commands ask that one: give each a runtime_dir of its own"
+                self.log.say("warning", f"another supervisor answers at {taken}, and {hint}")
 
     def _forget(self, generation: int) -> None:
         self.spawner.forget(generation)
@@ -214,11 +218,11 @@ class Loop:
                 case Born(serial, pid) if serial < 0:
                     self.hooks.born(serial, pid)
                 case ForkFailed(serial, error) if serial < 0:
-                    self.hooks.failed(serial, os.strerror(error).lower())
+                    self.hooks.failed(serial, why(error))
                 case Born(serial, pid):
                     self.core.spawned(serial, pid, now)
                 case ForkFailed(serial, error):
-                    self.core.spawn_failed(serial, os.strerror(error).lower(), now)
+                    self.core.spawn_failed(serial, why(error), now)
                 case Ready(pid):
                     self._is_ready(pid)
                 case Spent(pid):
@@ -326,7 +330,7 @@ class Loop:
         try:
             pid = self.spawner.prepare(generation)
         except OSError as error:
-            reason = f"cannot fork the mold: {(error.strerror or str(error)).lower()}"
+            reason = f"cannot fork the mold: {why(error.errno or 0)}"
             self.core.prepare_deferred(generation, reason, monotonic())
             return
         if pid is not None:
@@ -341,7 +345,7 @@ class Loop:
             else:
                 pid = self.spawner.spawn(spawn, listeners)
         except OSError as error:
-            self.spawn_failed(spawn.serial, (error.strerror or str(error)).lower())
+            self.spawn_failed(spawn.serial, why(error.errno) if error.errno else str(error))
             return
         if pid is not None:
             self.core.spawned(spawn.serial, pid, monotonic())

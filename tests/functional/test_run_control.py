@@ -17,7 +17,7 @@ import pytest
 
 from launcher.cli import stop
 from tests.functional import proc
-from tests.functional.cases import SERVICE, WEB, both_ways
+from tests.functional.cases import SERVICE, WEB, both_ways, not_pid1
 from tests.functional.program import LAUNCHER, launcher
 
 if TYPE_CHECKING:
@@ -362,3 +362,22 @@ def stop_as_nobody(program: Program) -> tuple[int, str]:
 )
 def test_nonsense_is_a_usage_error(program: Program, command: tuple[str, ...]) -> None:
     assert f"usage: launcher {command[0]}" in refusal(program, *command, code=2)
+
+
+@not_pid1
+def test_of_two_supervisors_in_one_place_the_second_says_that_commands_ask_the_first(program: Program) -> None:
+    program.serve(SERVICE, services="app:Service=1", listen=None)
+    second = subprocess.Popen(
+        [*LAUNCHER, "run", "--config-file", str(program.conf)],
+        cwd=program.folder,
+        env=program.environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with second:
+        said = second.stderr.readline()
+        second.terminate()
+        second.stderr.read()
+    assert f"WARNING launcher[{second.pid}] another supervisor answers at {program.folder}/launcher.sock" in said
+    assert program.ask("status")["pid"] == program.pid
+    assert program.stop() == 0

@@ -241,5 +241,5 @@ def test_a_command_that_gets_no_descriptors_is_told_in_a_line(program: Program) 
     program.start(inside=few_descriptors(18))
     assert program.wait_ended() == 126
     (error,) = program.errors()
-    assert error.endswith("cannot be executed: too many open files")
+    assert error.endswith("cannot be executed: too many open files: raise the limit (ulimit -n)")
     assert "Traceback" not in program.output()

@@ -390,6 +390,7 @@ def open_elsewhere(control, folder):
 def test_a_file_that_is_in_use_is_not_stolen(loop, address, control, tmp_path):
     other = ControlSocket(lambda *_: {"other": True}, loop)
     open_elsewhere(other, tmp_path)
+    assert other.taken == str(tmp_path / "launcher.sock")
     other.close()
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(address)
@@ -400,6 +401,7 @@ def test_a_file_that_is_no_socket_is_not_removed(control, tmp_path):
     (tmp_path / "launcher.sock").write_text("precious")
     open_elsewhere(control, tmp_path)
     assert (tmp_path / "launcher.sock").read_text() == "precious"
+    assert control.taken == ""
 
 
 @pytest.mark.parametrize("folder", ["missing/folder", "x" * 200])
