@@ -2,7 +2,8 @@
 
 One pipe for all: a notice is far smaller than PIPE_BUF, so the kernel keeps each in one piece
 (pipe(7)).  A process writes before it ends, so whoever collects the dead first and reads this pipe
-second has heard everything that the dead had to say.
+second has heard everything that the dead had to say.  Each begins with a mark: what an application writes here by
+mistake, to a number that was another descriptor's, is passed over and costs no notice after it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from launcher.errors import LauncherError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_FORMAT = struct.Struct("=Bii")
+_MARK = b"\xf5ntc"
+_FORMAT = struct.Struct("=4sBii")
 _BORN, _READY, _FORK_FAILED, _SPENT, _EXEC_FAILED = 1, 2, 3, 4, 5
 
 
@@ -78,10 +80,7 @@ class NoticePipe:
                 data = posix.read(self.fd, 65536)
             except BlockingIOError:
                 return
-            data = self._rest + data
-            whole = len(data) - len(data) % _FORMAT.size
-            self._rest = data[whole:]
-            for kind, first, second in _FORMAT.iter_unpack(data[:whole]):
+            for kind, first, second in self._marked(self._rest + data):
                 match kind:
                     case _ if kind == _BORN:
                         yield Born(first, second)
@@ -93,6 +92,15 @@ class NoticePipe:
                         yield ForkFailed(first, second)
                     case _ if kind == _EXEC_FAILED:
                         yield ExecFailed(first, second)
+
+    def _marked(self, data: bytes) -> Iterator[tuple[int, int, int]]:
+        """Yield the fields of each notice in `data`, and keep what may be the beginning of one."""
+        end = 0
+        while (begin := data.find(_MARK, end)) >= 0 and begin + _FORMAT.size <= len(data):
+            _, kind, first, second = _FORMAT.unpack_from(data, begin)
+            end = begin + _FORMAT.size
+            yield kind, first, second
+        self._rest = data[begin:] if begin >= 0 else data[end:][-len(_MARK) + 1 :]
 
     def close(self) -> None:
         """Close both ends."""
@@ -117,7 +125,7 @@ def announce(write_fd: int, notice: Notice) -> None:
         case ExecFailed(pid, error):
             fields = (_EXEC_FAILED, pid, error)
     try:
-        posix.write(write_fd, _FORMAT.pack(*fields))
+        posix.write(write_fd, _FORMAT.pack(_MARK, *fields))
     except BrokenPipeError:
         pass
     except OSError as error:

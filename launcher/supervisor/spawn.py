@@ -16,7 +16,7 @@ import sys
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-from launcher.errors import EXIT_SOFTWARE
+from launcher.errors import EXIT_CONFIG, EXIT_SOFTWARE, ConfigError
 from launcher.supervisor import signals
 from launcher.supervisor.outbox import Outbox
 from launcher.supervisor.settings import Settings
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     Listeners = Sequence[socket.socket]
 
 MESSAGE_MAX = 65536  # bytes of one packet; what a mold has loaded is a line of as many as it takes
+LINE_MAX = 1 << 24  # bytes
+NONSENSE = "what came from the mold makes no sense: the application wrote to a descriptor that it did not open"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +167,18 @@ class Loaded:
         return json.dumps(plain).encode() + b"\n"
 
     def tell(self, send: Callable[[bytes], object]) -> None:
-        """Send it, in as many packets as it takes."""
+        """Send it, in as many packets as it takes.  Raises `ConfigError` if the application has closed the channel."""
         line = self.pack()
-        for begin in range(0, len(line), MESSAGE_MAX):
-            send(line[begin : begin + MESSAGE_MAX])
+        try:
+            for begin in range(0, len(line), MESSAGE_MAX):
+                send(line[begin : begin + MESSAGE_MAX])
+        except (BrokenPipeError, ConnectionResetError):  # nobody wants to know any more
+            pass
+        except OSError as error:
+            raise ConfigError(
+                "the channel to the supervisor is not there any more "
+                f"({(error.strerror or str(error)).lower()}): an application must leave alone what it did not open"
+            ) from None
 
     @classmethod
     def unpack(cls, data: bytes) -> Loaded:
@@ -176,6 +186,14 @@ class Loaded:
         plain: dict[str, Any] = json.loads(data)
         settings = plain["settings"] and Settings.from_json(plain["settings"])
         return cls(settings, plain["code"], plain["reason"], plain["startup_timeout"])
+
+
+def _understood(line: bytes) -> Loaded:
+    """Decode, whatever it is: an application may have written to a number that was another descriptor's."""
+    try:
+        return Loaded.unpack(line)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return Loaded(code=EXIT_CONFIG, reason=NONSENSE)
 
 
 class Asker(Protocol):
@@ -280,8 +298,8 @@ class MoldSpawner:
                 self.forget(generation)
                 return
             line = self._heard.pop(generation, b"") + data
-            if line.endswith(b"\n"):
-                self._asker.loaded(generation, Loaded.unpack(line))
+            if line.endswith(b"\n") or len(line) > LINE_MAX:
+                self._asker.loaded(generation, _understood(line))
             else:
                 self._heard[generation] = line
 

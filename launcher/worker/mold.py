@@ -79,6 +79,14 @@ def run(argv: Sequence[str], ties: Ties, channel: socket.socket, *, first: bool)
     die_with(ties.supervisor, signal.SIGTERM)
     wire = _socket.socket(fileno=channel.detach())  # eventlet patches `socket`, not this
     try:
+        return _load_and_serve(argv, ties, wire, first=first)
+    except LauncherError as error:  # the application has closed the channel, so the supervisor cannot be told
+        sys.stderr.write(f"launcher: error: {error}\n")
+        return error.exit_code
+
+
+def _load_and_serve(argv: Sequence[str], ties: Ties, wire: _socket.socket, *, first: bool) -> int:
+    try:
         mold = load(argv, wire, first=first)
     except LauncherError as error:
         Loaded(code=error.exit_code, reason=str(error)).tell(wire.send)

@@ -85,6 +85,34 @@ def test_an_application_that_cannot_be_imported_shows_its_own_traceback(
     assert "launcher/worker" not in program.output()
 
 
+@pytest.mark.parametrize(
+    ("misdeed", "errors"),
+    [
+        (
+            "os.closerange(3, 256)",
+            [
+                r"the channel .* is not there .* an application must leave alone what it did not open",
+                "the mold ended .*",
+            ],
+        ),
+        (
+            "for fd in range(3, 256):\n    with suppress(OSError): posix.write(fd, b'lost\\n')",
+            ["what came from the mold makes no sense: .*"],
+        ),
+    ],
+    ids=["closes", "writes"],
+)
+def test_an_application_that_lays_hands_on_our_descriptors(program: Program, misdeed: str, errors: list[str]) -> None:
+    program.write_app(f"import posix\nfrom contextlib import suppress\n{misdeed}\n{BOTH}")
+    program.configure(services="app:web")
+    program.start()
+    assert program.wait_ended() == 78
+    found = program.errors()
+    assert len(found) == len(errors)
+    assert all(map(re.fullmatch, [f"launcher: error: {each}" for each in errors], found)), found
+    assert "Traceback" not in program.output()
+
+
 def test_a_class_that_is_no_service(program: Program) -> None:
     code, error = refused(program, "class Shop: pass", services="app:Shop", listen=None)
     assert code == 78

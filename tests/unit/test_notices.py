@@ -56,6 +56,17 @@ def test_a_notice_in_two_pieces_is_one(pipe):
     assert list(pipe.take()) == [Born(5, 6)] * 2
 
 
+@pytest.mark.parametrize("size", range(1, 30))
+def test_what_is_no_notice_costs_none(pipe, size):
+    os.write(pipe.write_fd, b"x" * size)
+    announce(pipe.write_fd, Ready(1))
+    assert list(pipe.take()) == [Ready(1)]
+    os.write(pipe.write_fd, b"x" * size)
+    assert list(pipe.take()) == []
+    announce(pipe.write_fd, Ready(2))
+    assert list(pipe.take()) == [Ready(2)]
+
+
 def test_a_supervisor_that_is_gone_is_no_error():
     pipe = NoticePipe()
     os.close(pipe.fd)

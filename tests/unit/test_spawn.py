@@ -239,6 +239,22 @@ def test_what_is_longer_than_a_message_is_heard_as_one():
     assert end_of(pid) == 1
 
 
+@pytest.mark.parametrize("said", [b"x\n", b"[]\n", b"{}\n", b"\xff\n", b"[" * 50_000 + b"\n", b"3\n"])
+def test_what_a_mold_does_not_mean_is_a_failure_to_load(said):
+    def mold(_generation, channel):
+        channel.send(said)
+        return 1
+
+    molds = Molds(mold)
+    pid = molds.prepare(1)
+    molds.turn()
+    ((generation, loaded),) = molds.told
+    assert (generation, loaded.settings, loaded.code) == (1, None, 78)
+    assert loaded.reason.startswith("what came from the mold makes no sense: ")
+    molds.spawner.forget(1)
+    end_of(pid)
+
+
 def test_a_mold_that_dies_with_requests_unread_is_gone():
     read, write = os.pipe()
     molds = Molds(lambda *_: len(os.read(read, 1)))
