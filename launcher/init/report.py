@@ -18,7 +18,9 @@ ENOENT = 2  # errno(3)
 
 def say(text: str) -> None:
     """Write a line."""
-    Stderr().write(f"launcher: {text}\n")
+    stderr = Stderr()  # each time: between two lines we hold no descriptor that is not the command's, too
+    stderr.write(f"launcher: {text}\n")
+    stderr.close()
 
 
 def fail(text: str) -> None:
