@@ -54,7 +54,7 @@ def _take(fd: int) -> str:
     """Read what was written, without waiting for a process that the hook has left behind; close it."""
     os.set_blocking(fd, False)
     try:
-        return posix.read(fd, REASON_MAX).decode()  # eventlet's would wait
+        return posix.read(fd, REASON_MAX).decode(errors="replace")  # eventlet's would wait
     except BlockingIOError:
         return ""
     finally:
@@ -83,7 +83,7 @@ def _run(hook: Hook, conf: Any, about: WorkerEnd | None, timeout: float, reason_
         if reason_fd is None:
             sys.stderr.write(f"launcher: error: {error}\n")
         else:
-            os.write(reason_fd, str(error).encode()[:REASON_MAX])
+            os.write(reason_fd, str(error).encode(errors="backslashreplace")[:REASON_MAX])
         return 1
     return 0
 

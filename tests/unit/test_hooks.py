@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from launcher.errors import ConfigError
-from launcher.worker.hooks import WorkerInfo, load
+from launcher.worker.hook_process import REASON_MAX, run_and_wait
+from launcher.worker.hooks import Hook, WorkerInfo, load
 
 SOURCE = """
 called = []
@@ -96,3 +97,16 @@ def test_one_that_fails_says_so_in_a_line_with_its_traceback(module, capfd):
     told = capfd.readouterr().err
     assert "LookupError: no such table" in told
     assert "launcher/worker" not in told, "only the application's frames"
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [("x" + "\u00e9" * REASON_MAX, r"\(x\u00e9"), ("not UTF-8: \udcff", "RuntimeError: no")],
+    ids=["cut", "surrogate"],
+)
+def test_a_reason_in_any_words_comes_from_its_process(source, reason):
+    def fails():
+        raise RuntimeError("no")
+
+    with pytest.raises(ConfigError, match=reason):
+        run_and_wait(Hook("pre_start", "shop:prepare", source, fails, 0), None, 0)
