@@ -55,6 +55,8 @@ class Generations:
             self._core.loading(generation, loaded.startup_timeout)
             return
         if loaded.settings is None:
+            if generation not in self.settings:
+                self._forget(generation)  # its mold ends, and whatever it may say yet is not heard
             self._prepare_failed(generation, loaded.code, loaded.reason)
             return
         if generation not in self.settings:  # else its mold was replaced: what it first said holds

@@ -22,7 +22,8 @@ class Story:
 
     def __init__(self, *names, listen=()):
         self.core, self.pids = Core(Policy()), count(100)
-        calls = dict.fromkeys(("provide", "in_force", "forget"), lambda _: None)
+        self.forgotten = []
+        calls = dict.fromkeys(("provide", "in_force"), lambda _: None) | {"forget": self.forgotten.append}
         self.generations = Generations(self.core, Log("error"), initial=Settings(()), **calls)
         self.load(*names, listen=listen)
 
@@ -63,3 +64,19 @@ def test_a_socket_is_closed_once_its_service_is_gone_and_no_sooner(kept):
     story.act()
     assert (listener.fileno() >= 0) == kept
     story.generations.listeners.close()
+
+
+def test_a_mold_that_could_not_load_is_heard_no_more():
+    story = Story("web")
+    story.act()
+    generation = story.core.reload()
+    story.act()
+    assert story.forgotten == []
+    story.generations.loaded(generation, Loaded(code=78, reason="no"))
+    assert story.forgotten == [generation]
+
+
+def test_a_mold_that_is_to_take_the_place_of_another_is_no_reason_to_forget_its_generation():
+    story = Story("web")
+    story.generations.loaded(1, Loaded(code=78, reason="no"))
+    assert story.forgotten == []
