@@ -122,7 +122,7 @@ def settings(conf: cfg.ConfigOpts, entries: Sequence[Entry]) -> Settings:
         _raise(check_foreign(conf))
     group = conf[GROUP]
     commands = _commands(conf)
-    wanted = [*(_Wanted(each.target.name, each.target.workers, each.wants_socket) for each in entries), *commands]
+    wanted = [*(_of_entry(each, group.remold_after or None) for each in entries), *commands]
     services, notes = _services(conf, wanted)
     return Settings(
         services=services,
@@ -137,7 +137,7 @@ def settings(conf: cfg.ConfigOpts, entries: Sequence[Entry]) -> Settings:
         max_requests=group.max_requests,
         max_worker_memory=group.max_worker_memory,
         hooks=tuple(name for name in ASKED_FOR if group[name]),
-        notes=notes,
+        notes=(*notes, *_not_copied(group.remold_after, entries)),
     )
 
 
@@ -150,6 +150,21 @@ class _Wanted:
     wants_socket: bool
     words: tuple[str, ...] = ()  # of a command
     ready_after: float | None = None
+    remold_after: float | None = None
+
+
+def _of_entry(entry: Entry, remold_after: float | None) -> _Wanted:
+    patience = remold_after if entry.made_anew else None  # else a copy of a worker would hold it, begun already
+    return _Wanted(entry.target.name, entry.target.workers, entry.wants_socket, remold_after=patience)
+
+
+def _not_copied(remold_after: float, entries: Iterable[Entry]) -> tuple[str, ...]:
+    names = ", ".join(each.target.name for each in entries if not each.made_anew)
+    return (
+        (f"remold_after: not of {names}: a copy would hold its object, which is begun",)
+        if remold_after and names
+        else ()
+    )
 
 
 def commands(conf: cfg.ConfigOpts) -> tuple[CommandLine, ...]:
@@ -182,6 +197,7 @@ def _services(conf: cfg.ConfigOpts, wanted: Sequence[_Wanted]) -> tuple[tuple[Se
             _spec(each.name, counts[each.name], size),
             restart=restart.get(each.name, default),
             ready_after=each.ready_after,
+            remold_after=each.remold_after,
             dumps_stacks=not each.words,
         )
         for each in wanted

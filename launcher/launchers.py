@@ -244,14 +244,13 @@ class ProcessLauncher:
 
     def _run(self, spawn: Spawn, listeners: Sequence[socket.socket]) -> int:
         service = self._wrappers[spawn.service].service
-        fds = [listener.detach() for listener in listeners]
-        return worker.run(
-            lambda: service, self.conf, self._loop.generations.settings[spawn.generation], self._ties.of(spawn), fds
-        )
+        given = worker.Given([listener.detach() for listener in listeners])
+        settings = self._loop.generations.settings[spawn.generation]
+        return worker.run(lambda: service, self.conf, settings, self._ties.of(spawn), given)
 
 
 def _entry(wrapper: ServiceWrapper) -> Entry:
     service = wrapper.service
     cls = type(service)
     target = Target(wrapper.name, cls.__module__, cls.__qualname__, wrapper.workers, "launch_service()")
-    return Entry(target, bool(getattr(service, "wants_socket", False)), lambda _conf: service)
+    return Entry(target, bool(getattr(service, "wants_socket", False)), lambda _conf: service, made_anew=False)

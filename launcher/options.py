@@ -192,6 +192,13 @@ OPTIONS: tuple[cfg.Opt, ...] = (
         "so that not all workers are replaced at once.",
     ),
     _option(
+        "remold_after",
+        Seconds(zero=True),
+        0.0,
+        "Seconds that the first worker of a service must have served until a copy of it becomes the process that all",
+        "later workers are forked from, so that they share what it has loaded. Once a generation. 0 means never.",
+    ),
+    _option(
         "keepalive_timeout",
         Seconds(zero=False),
         5.0,

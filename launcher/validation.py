@@ -37,7 +37,13 @@ def check(conf: Configuration, refused: Container[str]) -> list[str]:
     `refused` are the options whose value on the command line is impossible.
     """
     values, problems = _values(conf, refused)
-    return [*problems, *_backoff(conf, values), *_keepalive(conf, values), *_services(conf, values)]
+    return [
+        *problems,
+        *_backoff(conf, values),
+        *_keepalive(conf, values),
+        *_remold(conf, values),
+        *_services(conf, values),
+    ]
 
 
 def check_foreign(conf: cfg.ConfigOpts) -> list[str]:
@@ -115,6 +121,14 @@ def _keepalive(conf: Configuration, values: Mapping[str, object]) -> list[str]:
             limit = told(conf, "graceful_shutdown_timeout", plain(grace))
             wish = told(conf, "keepalive_timeout", plain(idle))
             return [f"{wish}: must be less than {limit}, or idle connections outlive the grace of a stop"]
+    return []
+
+
+def _remold(conf: cfg.ConfigOpts, values: Mapping[str, object]) -> list[str]:
+    match values:
+        case {"remold_after": float(patience), "backend": "threading" as backend} if patience:
+            wish = told(conf, "remold_after", plain(patience))
+            return [f"{wish}: workers have threads with {told(conf, 'backend', backend)}, and a copy would lack them"]
     return []
 
 

@@ -6,8 +6,8 @@ to do now; so no answer goes stale in a queue and an event costs O(log n).  `dea
 again even if nothing happens.
 
 This is its face; its rooms are state.py (what it remembers), situation.py (how things stand),
-decisions.py (what to do about a slot), molds.py, ends.py and rollout.py (what events mean), pacing.py
-and agenda.py.
+decisions.py (what to do about a slot), molds.py, remolding.py, ends.py and rollout.py (what events mean),
+pacing.py and agenda.py.
 
 Rules it keeps, each held by tests/property/: no spawn after stop; never more than one surplus live
 worker a service; a reload stops no worker before its replacement is ready; a reload that fails keeps
@@ -21,7 +21,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from launcher.supervisor import molds, rollout, workers
+from launcher.supervisor import molds, remolding, rollout, workers
 from launcher.supervisor.decisions import decide, next_look
 from launcher.supervisor.ends import begin_stop, exit_code, worker_ended
 from launcher.supervisor.situation import in_use, preparing
@@ -88,17 +88,32 @@ class Core:
     # What happened to workers
 
     def spawned(self, serial: int, pid: int, now: float) -> None:
-        """A worker was forked, in answer to the Spawn of that serial number."""
-        workers.spawned(self.state, serial, pid, now)
+        """A worker was forked, in answer to the Spawn of that serial number, or a mold, to a Remold."""
+        if (asked := remolding.awaited(self.state, serial)) is not None:
+            remolding.born(self.state, asked, pid, now)
+        else:
+            workers.spawned(self.state, serial, pid, now)
 
     def spawn_failed(self, serial: int, reason: str, now: float) -> None:
-        """A worker could not be forked."""
-        workers.spawn_failed(self.state, serial, reason, now)
+        """A worker could not be forked, or a mold by a worker."""
+        if (asked := remolding.awaited(self.state, serial)) is not None:
+            remolding.refused(self.state, asked, reason)
+        else:
+            workers.spawn_failed(self.state, serial, reason, now)
+
+    def remold_put_off(self, serial: int, now: float) -> None:
+        """A worker cannot be copied now, for it has requests in flight; later it may."""
+        if (asked := remolding.awaited(self.state, serial)) is not None:
+            remolding.put_off(self.state, asked, now)
 
     def ready(self, pid: int, now: float) -> None:
-        """A worker serves."""
-        if (child := self.children.get(pid)) is not None:
+        """A worker serves; or the mold that one has become is ready to fork."""
+        if (child := self.children.get(pid)) is None:
+            return
+        if child.slot.service is not None:
             workers.get_ready(self.state, child, now)
+        elif child.slot is not self.state.strays:
+            remolding.take_over(self.state, child, now)
 
     def hung(self, pid: int, why: str, now: float) -> None:
         """A worker serves nobody and will not: it is asked for its stacks, killed and replaced, a failure."""
@@ -131,6 +146,7 @@ class Core:
         if child.seat != NO_SEAT:
             self.state.seats.give_back(child.seat)
         if child.slot.service is not None:
+            remolding.worker_ended(self.state, child)
             worker_ended(self.state, child, exit_code(status), cause, now)
         elif child.slot is not self.state.strays:
             molds.ended(self.state, child, exit_code(status), cause, now)

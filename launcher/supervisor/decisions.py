@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from launcher.supervisor.ends import leaves_ready, worker_given_up
 from launcher.supervisor.pacing import count_fork, take_turn, throttled, yield_turn
+from launcher.supervisor.remolding import remold, unanswered
 from launcher.supervisor.situation import (
     dumps_stacks,
     grace,
@@ -19,7 +20,7 @@ from launcher.supervisor.situation import (
     why_late,
     why_unwanted,
 )
-from launcher.supervisor.state import LIVE, Kill, Prepare, Spawn, Stage
+from launcher.supervisor.state import LIVE, Kill, Prepare, Remold, Spawn, Stage
 from launcher.supervisor.workers import come_of_age
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ def decide(state: State, slot: Slot, now: float) -> Action | None:
             return ask_to_end(state, child, now)
         if child.deadline <= now:
             return escalate(state, child, now)
+        if child.remold_at <= now and (action := remold(state, child, now)) is not None:
+            return action
     if slot.pending is not None:
         return overdue_answer(state, slot, now)
     if slot.service is not None:
@@ -46,7 +49,7 @@ def decide(state: State, slot: Slot, now: float) -> Action | None:
 def next_look(state: State, slot: Slot, now: float) -> float:
     """When to look at a slot again if nothing happens to it."""
     looks = [next_event(state, child) for child in slot.children]
-    if isinstance(slot.pending, Spawn):
+    if isinstance(slot.pending, Spawn | Remold):
         looks.append(slot.pending_until)
     elif slot.not_before > now and lacks(state, slot):
         looks.append(slot.not_before)
@@ -95,8 +98,10 @@ def fill(state: State, slot: Slot, service: Service, now: float) -> Spawn | None
     if not slot.serving():
         service.rejuvenate(slot)
     state.serial += 1
-    spawn = Spawn(service.name, slot.index, generation, state.serial, state.seats.take())
+    seasons = slot.index == 0 and service.version.spec.remold_after is not None
+    spawn = Spawn(service.name, slot.index, generation, state.serial, state.seats.take(), seasons)
     slot.pending, slot.pending_until = spawn, now + state.policy.startup_timeout
+    slot.asked = record.mold()
     state.pending[state.serial] = slot
     return spawn
 
@@ -112,12 +117,14 @@ def prepare(state: State, slot: Slot, now: float) -> Prepare | None:
 
 def overdue_answer(state: State, slot: Slot, now: float) -> Kill | None:
     """A mold that does not answer a Spawn hangs: end it, and another one takes over."""
-    if slot.pending_until > now or not isinstance(slot.pending, Spawn):
+    if slot.pending_until > now or isinstance(slot.pending, Prepare):
         return None
     slot.pending_until = inf
-    if state.stopping:
-        return None  # it is told to end anyway
-    for mold in state.generations[slot.pending.generation].slot.live():
+    if isinstance(slot.pending, Remold):
+        unanswered(state, slot.pending)
+        return None
+    mold = None if state.stopping else slot.asked  # which is told to end anyway
+    if mold is not None and mold.stage in LIVE:
         mold.enter(Stage.ABORTED, now, state.policy.abort_timeout)
         state.mark(mold.slot)
         return Kill(mold.pid, Signals.SIGABRT, "the mold does not answer")

@@ -25,7 +25,7 @@ from launcher.supervisor.generations import Generations
 from launcher.supervisor.hooks import WORKER_EXIT, Hooks
 from launcher.supervisor.log import Log
 from launcher.supervisor.memory import MemoryLimit
-from launcher.supervisor.notices import Born, ExecFailed, ForkFailed, NoticePipe, Ready, Spent
+from launcher.supervisor.notices import BUSY, Born, ExecFailed, ForkFailed, NoticePipe, Ready, Spent
 from launcher.supervisor.orders import Orders
 from launcher.supervisor.reaper import Reaper
 from launcher.supervisor.reloads import Reloads
@@ -33,13 +33,24 @@ from launcher.supervisor.requests import Requests
 from launcher.supervisor.scoreboard import Scoreboard
 from launcher.supervisor.sending import send
 from launcher.supervisor.spawn import Ties
-from launcher.supervisor.state import CloseListeners, Finish, Kill, Prepare, Reloaded, RunPreStop, Spawn, Stage, Tell
+from launcher.supervisor.state import (
+    CloseListeners,
+    Finish,
+    Kill,
+    Prepare,
+    Reloaded,
+    Remold,
+    RunPreStop,
+    Spawn,
+    Stage,
+    Tell,
+)
 from launcher.supervisor.status import Status
 from launcher.supervisor.timers import Timers
 from launcher.supervisor.unpatched import unpatched
 from launcher.supervisor.watchdog import Watchdog
 from launcher.supervisor.watching import EPOLLIN
-from launcher.supervisor.wording import OUT_OF_MEMORY, describe, title
+from launcher.supervisor.wording import OUT_OF_MEMORY, describe, title, why_not_forked
 
 if TYPE_CHECKING:
     import socket
@@ -218,11 +229,13 @@ class Loop:
                 case Born(serial, pid) if serial < 0:
                     self.hooks.born(serial, pid)
                 case ForkFailed(serial, error) if serial < 0:
-                    self.hooks.failed(serial, why(error))
+                    self.hooks.failed(serial, why_not_forked(error))
                 case Born(serial, pid):
                     self.core.spawned(serial, pid, now)
+                case ForkFailed(serial, error) if error == BUSY:
+                    self.core.remold_put_off(serial, now)
                 case ForkFailed(serial, error):
-                    self.core.spawn_failed(serial, why(error), now)
+                    self.core.spawn_failed(serial, why_not_forked(error), now)
                 case Ready(pid):
                     self._is_ready(pid)
                 case Spent(pid):
@@ -233,6 +246,11 @@ class Loop:
     def _is_ready(self, pid: int) -> None:
         now = monotonic()
         self.core.ready(pid, now)
+        child = self.core.children.get(pid)
+        if child is not None and child.slot.service is None:  # a copy of a worker, in time or too late
+            if child.copy_of and child.stage is Stage.READY:
+                self.spawner.hand_over(child.generation)
+            return
         self._watchdog.meet([pid], now)
         self._say_of(pid, "info", "is ready")
         self._memory_limit.ready(pid)
@@ -250,6 +268,7 @@ class Loop:
             expected = "info" if child.slot.service else "debug"
             self._say_of(pid, expected if child.asked else "warning", f"ended: {end}")
             self._call_hooks(child, status, end)
+            self.spawner.worker_ended(child.seat)
         self.core.exited(pid, status, monotonic(), cause)
 
     def _cause(self, child: Child | None, status: int) -> str:
@@ -261,7 +280,8 @@ class Loop:
         """What has ended may be what hooks are about, or what they were asked of."""
         service = child.slot.service
         if service is None:
-            self.hooks.mold_ended(child.generation)
+            if not any(each.stage is Stage.READY and each is not child for each in child.slot.children):
+                self.hooks.mold_ended(child.generation)
         elif WORKER_EXIT in self.generations.current.hooks:
             who = {"service": service.name, "slot": child.slot.index, "generation": child.generation, "pid": child.pid}
             self.hooks.worker_exit({**who, "exit_code": exit_code(status), "why": end})
@@ -290,6 +310,8 @@ class Loop:
                 self._prepare(generation)
             case Spawn():
                 self._spawn(action)
+            case Remold():
+                self._remold(action)
             case Kill():
                 self._kill(action)
             case RunPreStop():
@@ -298,12 +320,15 @@ class Loop:
                 self.listeners.close()
             case Tell(level, text):
                 self.log.lines(level, text.splitlines())
-            case Reloaded(generation, error):
-                if not error:
-                    self.log.say("info", f"generation {generation} is in force and ready")
-                self._reloads.ended(generation, error)
+            case Reloaded():
+                self._reloaded(action)
             case Finish():
                 self._end(action)
+
+    def _reloaded(self, reloaded: Reloaded) -> None:
+        if not reloaded.error:
+            self.log.say("info", f"generation {reloaded.generation} is in force and ready")
+        self._reloads.ended(reloaded.generation, reloaded.error)
 
     def _kill(self, kill: Kill) -> None:
         level = "info" if kill.signum == Signals.SIGTERM else "warning"
@@ -320,7 +345,7 @@ class Loop:
         """Send a signal, if permitted; a loaded mold ends by its channel, once it has forked for the last hooks."""
         child = self.core.children.get(pid)
         record = self.core.generations.get(child.generation) if child and not child.slot.service else None
-        loaded = record is not None and record.prepared and child in record.slot.children
+        loaded = record is not None and record.prepared and child in record.slot.children and child.served
         if child and loaded and signum == Signals.SIGTERM and WORKER_EXIT in self.generations.current.hooks:
             self.spawner.forget(child.generation)
             return True
@@ -349,6 +374,13 @@ class Loop:
             return
         if pid is not None:
             self.core.spawned(spawn.serial, pid, monotonic())
+
+    def _remold(self, remold: Remold) -> None:
+        self._say_of(remold.pid, "debug", "is asked for a copy that becomes the mold")
+        try:
+            self.spawner.remold(remold)
+        except OSError as error:
+            self.spawn_failed(remold.serial, why(error.errno) if error.errno else str(error))
 
     def _end(self, finish: Finish) -> None:
         self._finish = finish

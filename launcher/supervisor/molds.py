@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from launcher.errors import EXIT_CONFIG, EXIT_SOFTWARE
 from launcher.supervisor.ends import give_up
 from launcher.supervisor.pacing import backoff
+from launcher.supervisor.remolding import mold_ended
 from launcher.supervisor.rollout import add, adopt, answer, fall_back
 from launcher.supervisor.situation import grace, in_use
 from launcher.supervisor.state import Child, Spawn, Stage
@@ -46,6 +47,7 @@ def prepared(state: State, generation: int, services: Iterable[ServiceSpec], pol
         return  # too late: the mold is being killed
     for child in record.slot.live():
         child.enter(Stage.READY, now, inf)
+        child.served = True
     record.slot.pending, record.prepared = None, True
     state.mark(record.slot)
     if generation == state.requested:
@@ -54,9 +56,7 @@ def prepared(state: State, generation: int, services: Iterable[ServiceSpec], pol
         adopt(state, generation, {spec.name: spec for spec in services})
     else:
         add(state, generation, services)
-    for slot in record.waiting:
-        state.mark(slot)
-    record.waiting.clear()
+    record.wake(state)
 
 
 def leaves(state: State, generation: int, now: float) -> None:
@@ -101,7 +101,7 @@ def ended(state: State, child: Child, code: int, cause: str, now: float) -> None
         state.seats.give_back(seat)
     state.lost.clear()
     for serial, slot in list(state.pending.items()):
-        if isinstance(slot.pending, Spawn) and slot.pending.generation == child.generation:
+        if isinstance(slot.pending, Spawn) and slot.asked is child:
             del state.pending[serial]
             state.lost[serial] = slot.pending.seat
             slot.pending = None
@@ -110,6 +110,8 @@ def ended(state: State, child: Child, code: int, cause: str, now: float) -> None
     if record is None or child.asked:
         return
     end = f"ended with {code}: {cause}" if cause else f"ended with {code}"
+    if mold_ended(state, child, end, now):
+        return
     if not record.prepared:
         late = child.stage in (Stage.ABORTED, Stage.KILLED)
         why = "did not load the application within startup_timeout" if late else _ended_loading(end, cause)

@@ -46,9 +46,12 @@ class Spent:
     pid: int
 
 
+THREADS, BUSY = -1, -2  # why a worker does not fork a copy of itself
+
+
 @dataclass(frozen=True, slots=True)
 class ForkFailed:
-    """A mold could not fork a worker; `error` is an errno."""
+    """A mold could not fork a worker, or a worker a mold; `error` is an errno, or one of the numbers above."""
 
     serial: int
     error: int

@@ -31,29 +31,47 @@ class Outbox:
         sockets = unpatched("socket")
         channel.setsockopt(sockets.SOL_SOCKET, sockets.SO_SNDBUF, SEND_BUFFER)
         self._send, self._channel, self._failed = sockets.send_fds, channel, failed
-        self._waiting: deque[tuple[int, bytes, Sequence[socket.socket]]] = deque()
+        self._waiting: deque[tuple[int, bytes, Sequence[socket.socket], Sequence[socket.socket]]] = deque()
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def post(self, serial: int, request: bytes, passed: Sequence[socket.socket]) -> None:
-        """Send a request and sockets, now or when there is room: `flush` is to be called then."""
-        self._waiting.append((serial, request, passed))
+    def post(
+        self,
+        serial: int,
+        request: bytes,
+        passed: Sequence[socket.socket],
+        given: Sequence[socket.socket] = (),
+    ) -> None:
+        """Send a request and sockets, now or when there is room: `flush` is to be called then.
+
+        Those that are given are closed here once they are on their way, or cannot be.
+        """
+        self._waiting.append((serial, request, passed, given))
         self.flush()
 
     def flush(self) -> None:
         """Send what there is room for."""
         while self._waiting:
-            serial, request, passed = self._waiting[0]
+            serial, request, passed, given = self._waiting[0]
             try:
-                self._send(self._channel, [request], [each.fileno() for each in passed])
+                self._send(self._channel, [request], [each.fileno() for each in (*passed, *given)])
             except BlockingIOError:
                 return
             except (BrokenPipeError, ConnectionResetError):
-                self._waiting.clear()
+                self.close()
                 return
             except OSError as error:
-                self._waiting.popleft()
+                self._drop_first()
                 self._failed(serial, (error.strerror or str(error)).lower())
             else:
-                self._waiting.popleft()
+                self._drop_first()
+
+    def close(self) -> None:
+        """Give up what waits: whoever was to get it is gone."""
+        while self._waiting:
+            self._drop_first()
+
+    def _drop_first(self) -> None:
+        for each in self._waiting.popleft()[3]:
+            each.close()

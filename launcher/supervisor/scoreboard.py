@@ -86,6 +86,11 @@ class Seat:
             self._busy += now - self._since
             self._seconds[_BUSY] = self._busy
 
+    @property
+    def in_flight(self) -> int:
+        """HTTP requests that are being answered."""
+        return self._in_flight
+
     def request_begins(self) -> None:
         """A request was read."""
         self._in_flight += 1

@@ -75,6 +75,8 @@ class ServiceSpec:
     """Whether a worker that ended by itself is replaced; `on-failure`: not after exit code 0."""
     ready_after: float | None = None
     """Seconds after the fork when a worker that has not ended counts as ready; None: it says so itself."""
+    remold_after: float | None = None
+    """Seconds that the worker in slot 0 must have served when a copy of it becomes the mold; None: never."""
     dumps_stacks: bool = True
     """Whether ABRT makes a worker write its stacks; else KILL follows TERM at once."""
 

@@ -86,7 +86,7 @@ def next_event(state: State, child: Child) -> float:
     if child.stage is Stage.STARTING:
         return min(child.deadline, child.ready_at)
     if child.stage is Stage.READY and not (state.stopping or child.retiring):
-        return min(child.deadline, child.retire_at)
+        return min(child.deadline, child.retire_at, child.remold_at)
     return child.deadline
 
 

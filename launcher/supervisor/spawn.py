@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from launcher.errors import EXIT_CONFIG, EXIT_SOFTWARE, ConfigError
 from launcher.supervisor import signals
+from launcher.supervisor.copies import Copies
 from launcher.supervisor.outbox import Outbox
 from launcher.supervisor.settings import Settings
 from launcher.supervisor.unpatched import unpatched
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from launcher.supervisor.hooks import HookCall
     from launcher.supervisor.scoreboard import Scoreboard
-    from launcher.supervisor.state import Spawn
+    from launcher.supervisor.state import Remold, Spawn
 
     Listeners = Sequence[socket.socket]
 
@@ -70,6 +71,15 @@ class Spawner(Protocol):
     def call_hook(self, generation: int, call: HookCall) -> None:
         """Fork a process that runs a hook of the application.  Raises OSError."""
 
+    def remold(self, remold: Remold) -> None:
+        """Ask a worker for a copy that becomes the mold; the answer comes as a notice.  Raises OSError."""
+
+    def hand_over(self, generation: int) -> None:
+        """The copy is ready: ask it from now on, and let the old mold end."""
+
+    def worker_ended(self, seat: int) -> None:
+        """The worker of this seat is gone."""
+
     def hear_all(self) -> None:
         """Hear what molds have said before their deaths are told."""
 
@@ -104,11 +114,12 @@ def _run_child(child: Callable[[], int], prologue: Callable[[], None]) -> NoRetu
         sys.excepthook(*sys.exc_info())
         code = 1
     finally:
-        _flush()
+        flush()
         os._exit(code & 0xFF)
 
 
-def _flush() -> None:
+def flush() -> None:
+    """Write what is buffered for stdout and stderr."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -143,6 +154,16 @@ class ForkSpawner:
     def call_hook(self, generation: int, call: HookCall) -> NoReturn:
         """Refuse: a program that launches its services itself has no hooks."""
         raise NotImplementedError
+
+    def remold(self, remold: Remold) -> NoReturn:
+        """Refuse: this very process is what workers are forked from."""
+        raise NotImplementedError
+
+    def hand_over(self, generation: int) -> None:
+        """Do nothing."""
+
+    def worker_ended(self, seat: int) -> None:
+        """Do nothing."""
 
     def hear_all(self) -> None:
         """Do nothing."""
@@ -230,6 +251,8 @@ class MoldSpawner:
         self._channels: dict[int, socket.socket] = {}
         self._outboxes: dict[int, Outbox] = {}
         self._heard: dict[int, bytes] = {}  # lines whose ends have not come
+        self._leaving: dict[socket.socket, Outbox] = {}  # of molds that another one has replaced
+        self._copies = Copies()
 
     def prepare(self, generation: int) -> int:
         """Fork a mold; what it has loaded is told to `loaded`.  Raises OSError."""
@@ -243,10 +266,13 @@ class MoldSpawner:
         finally:
             theirs.close()
         ours.setblocking(False)
+        self._open(generation, ours)
+        return pid
+
+    def _open(self, generation: int, ours: socket.socket) -> None:
         self._channels[generation] = ours
         self._outboxes[generation] = Outbox(ours, self._asker.spawn_failed)
         self._attend(generation)
-        return pid
 
     def _attend(self, generation: int) -> None:
         """Watch the channel for what the mold says, and for room where requests wait for it."""
@@ -257,24 +283,27 @@ class MoldSpawner:
         def prologue() -> None:
             self._prologue(())
             ours.close()
-            for channel in self._channels.values():
+            for channel in (*self._channels.values(), *self._leaving):
                 channel.close()
+            self._copies.close_in_child()
 
         return prologue
 
     def spawn(self, spawn: Spawn, listeners: Listeners) -> None:
         """Ask for a worker; the mold's answer is a notice.  Raises OSError."""
-        self._post(spawn.generation, spawn, listeners)
+        self._post(spawn.generation, spawn, listeners, self._copies.expect(spawn))
 
     def call_hook(self, generation: int, call: HookCall) -> None:
         """Ask for a hook's process, in turn; the mold's answer is a notice.  Raises OSError."""
         self._post(generation, call, ())
 
-    def _post(self, generation: int, request: Spawn | HookCall, listeners: Listeners) -> None:
+    def _post(self, generation: int, request: Spawn | HookCall, listeners: Listeners, given: Listeners = ()) -> None:
         outbox = self._outboxes.get(generation)
         if outbox is None:
+            for each in given:
+                each.close()
             raise BrokenPipeError(f"the mold of generation {generation} is gone")
-        outbox.post(request.serial, json.dumps(asdict(request)).encode(), listeners)
+        outbox.post(request.serial, json.dumps(asdict(request)).encode(), listeners, given)
         if len(outbox) == 1:
             self._attend(generation)
 
@@ -295,7 +324,7 @@ class MoldSpawner:
             except ConnectionResetError:  # it died with requests unread
                 data = b""
             if not data:
-                self.forget(generation)
+                self._close(generation)
                 return
             line = self._heard.pop(generation, b"") + data
             if line.endswith(b"\n") or len(line) > LINE_MAX:
@@ -303,16 +332,47 @@ class MoldSpawner:
             else:
                 self._heard[generation] = line
 
+    def remold(self, remold: Remold) -> None:
+        """Ask a worker for a copy that becomes the mold; the answer comes as a notice.  Raises OSError."""
+        self._copies.ask(remold)
+
+    def hand_over(self, generation: int) -> None:
+        """Ask the copy from now on; the old mold ends when it has done what it was asked for."""
+        if (old := self._channels.pop(generation, None)) is not None:
+            self._heard.pop(generation, None)
+            self._leaving[old] = self._outboxes.pop(generation)
+            self._asker.watch(old.fileno(), lambda: self._drain(old), EPOLLOUT)
+            self._drain(old)
+        if (ours := self._copies.take(generation)) is not None:
+            self._open(generation, ours)
+
+    def _drain(self, channel: socket.socket) -> None:
+        """Send what a mold that is replaced was asked for, and close its channel."""
+        outbox = self._leaving[channel]
+        outbox.flush()
+        if not outbox:
+            del self._leaving[channel]
+            self._asker.unwatch(channel.fileno())
+            channel.close()
+
+    def worker_ended(self, seat: int) -> None:
+        """The worker of this seat is gone."""
+        self._copies.worker_ended(seat)
+
     def hear_all(self) -> None:
         """Hear what molds have said before their deaths are told."""
         for generation in list(self._channels):
             self._hear(generation)
 
     def forget(self, generation: int) -> None:
-        """Close the channel of a mold that is gone; a living one ends itself on it."""
+        """Close the channels of a generation's molds; those that live end themselves on it."""
+        self._copies.forget(generation)
+        self._close(generation)
+
+    def _close(self, generation: int) -> None:
         channel = self._channels.pop(generation, None)
         if channel is not None:
-            del self._outboxes[generation]
+            self._outboxes.pop(generation).close()
             self._heard.pop(generation, None)
             self._asker.unwatch(channel.fileno())
             channel.close()

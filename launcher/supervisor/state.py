@@ -53,6 +53,20 @@ class Spawn:
     generation: int
     serial: int
     seat: int  # unique among living and asked-for workers, small and reused: its place in the scoreboard
+    seasons: bool = False  # it may be asked one day to become the mold
+
+
+@dataclass(frozen=True, slots=True)
+class Remold:
+    """Ask a worker to fork a copy of itself that becomes the mold of its generation.
+
+    Answer with `spawned` or `spawn_failed` and this serial number, or with `remold_put_off`.
+    """
+
+    pid: int
+    seat: int  # the worker's
+    generation: int
+    serial: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +112,7 @@ class Finish:
     reason: str
 
 
-Action = Prepare | Spawn | Kill | RunPreStop | CloseListeners | Tell | Reloaded | Finish
+Action = Prepare | Spawn | Remold | Kill | RunPreStop | CloseListeners | Tell | Reloaded | Finish
 
 
 @dataclass(slots=True, eq=False)
@@ -117,9 +131,11 @@ class Child:
     failed: bool = False  # was given up, so its end is no further failure
     ready_at: float = inf  # when it counts as ready without saying so
     retire_at: float = inf  # when it is too old
+    remold_at: float = inf  # when it is warm enough to become the mold
     retiring: str = ""  # why it is to be replaced although it serves
     hung: str = ""  # why it is known to serve nobody
     says: str = ""  # what it does, for people
+    copy_of: int = 0  # a mold: the worker that it was forked by
     born: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -140,8 +156,9 @@ class Slot:
     open: bool = False  # is to hold a worker
     over: bool = False  # its worker has ended for good
     children: list[Child] = field(default_factory=list)
-    pending: Spawn | Prepare | None = None  # was handed out and is not answered yet
+    pending: Spawn | Prepare | Remold | None = None  # was handed out and is not answered yet
     pending_until: float = inf
+    asked: Child | None = None  # the mold whose answer it is; None: no mold's
     failures: int = 0  # in a row
     not_before: float = -inf
     throttled: bool = False  # has waited its turn in the fork throttle
@@ -234,7 +251,19 @@ class Generation:
     slot: Slot
     prepared: bool = False
     users: int = 0  # services that are of it, or would go back to it
+    remolds: bool = True  # a worker may become its mold; once
     waiting: dict[Slot, None] = field(default_factory=dict)  # slots to look at once it is prepared
+
+    def mold(self) -> Child | None:
+        """Return what its workers are forked by."""
+        children = self.slot.children
+        return next((child for child in children if child.stage is Stage.READY), children[-1] if children else None)
+
+    def wake(self, state: State) -> None:
+        """It is prepared: look at the slots that have waited for that."""
+        for slot in self.waiting:
+            state.mark(slot)
+        self.waiting.clear()
 
 
 @dataclass(slots=True, eq=False)
@@ -262,7 +291,7 @@ class State:
     holds: int = 0  # how often what a service is, or would go back to, has changed
     ready: int = 0  # workers, of all services
     serial: int = 0  # of the last Spawn
-    pending: dict[int, Slot] = field(default_factory=dict)  # serial: the slot whose Spawn is not answered yet
+    pending: dict[int, Slot] = field(default_factory=dict)  # serial: the slot that awaits the answer
     seats: Seats = field(default_factory=Seats)
     lost: dict[int, int] = field(default_factory=dict)  # serial: seat, of Spawns whose mold ended without an answer
     agenda: Agenda = field(default_factory=Agenda)

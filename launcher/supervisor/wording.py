@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from launcher.errors import why
 from launcher.supervisor import signals
+from launcher.supervisor.notices import THREADS
 
 if TYPE_CHECKING:
     from launcher.supervisor.state import Child
@@ -22,6 +24,13 @@ def title(child: Child) -> str:
 def describe(status: int) -> str:
     """Return how a process ended, of a status as of `os.waitstatus_to_exitcode`."""
     return f"killed by {signals.name_of(-status)}" if status < 0 else f"exit code {status}"
+
+
+def why_not_forked(error: int) -> str:
+    """Return what a process that could not fork says with a number."""
+    if error == THREADS:
+        return "its process has other threads, which a copy would lack"
+    return why(error)
 
 
 def mebibytes(amount: float) -> str:

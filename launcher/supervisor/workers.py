@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from launcher.errors import EXIT_SOFTWARE
 from launcher.supervisor.ends import failed
+from launcher.supervisor.remolding import begin_to_season
 from launcher.supervisor.rollout import abandon, caught_up, falls_back, prove
 from launcher.supervisor.situation import lifetime
 from launcher.supervisor.state import LIVE, NO_SEAT, Child, Spawn, Stage
@@ -65,6 +66,7 @@ def get_ready(state: State, child: Child, now: float) -> None:
     if child.generation == service.version.generation:
         prove(state, service)
         caught_up(state, child.slot)
+        begin_to_season(state, child, now)
 
 
 def come_of_age(state: State, child: Child, now: float) -> None:

@@ -120,6 +120,8 @@ class Entry:
     wants_socket: bool
     make: Callable[[cfg.ConfigOpts], Service]
     """Make the service, in the worker.  What the application raises passes through."""
+    made_anew: bool = True
+    """Whether each call makes another one; else it is an object of the application's."""
 
 
 def load(targets: Iterable[Target]) -> tuple[Entry, ...]:
@@ -148,7 +150,7 @@ def _entry(target: Target, found: object) -> Entry:
     if isinstance(found, type) and not _is_wsgi_class(found):
         return Entry(target, wants_socket, _class_maker(found))
     if _is_service(found):
-        return Entry(target, wants_socket, lambda _conf: cast("Service", found))
+        return Entry(target, wants_socket, lambda _conf: cast("Service", found), made_anew=False)
     if not callable(found):
         raise ConfigError(f"a {type(found).__name__} is neither a service nor callable")
     return _callable_entry(target, found, wants_socket=wants_socket)

@@ -16,6 +16,7 @@ import socket
 import sys
 import traceback
 from contextlib import suppress
+from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from launcher.supervisor.scoreboard import Seat
     from launcher.supervisor.settings import Settings
     from launcher.supervisor.spawn import Ties
+    from launcher.worker.copying import Original, Request
 
 OURS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR2)
 FORWARDED = (signal.SIGUSR1, signal.SIGWINCH)  # an application that has no use for them must not die of them
@@ -42,17 +44,27 @@ NUDGE = signal.SIGURG  # `Backend.nudge`; without a handler it would interrupt n
 logger = logging.getLogger("launcher.worker")
 
 
-def run(make: Callable[[], Any], conf: Any, settings: Settings, ties: Ties, fds: Sequence[int]) -> int:
-    """Run the service that `make` makes on the listening sockets `fds`, taken over; return the exit code."""
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the supervisor has sent for a worker."""
+
+    listeners: Sequence[int]
+    """Descriptors of listening sockets, which are taken over."""
+    original: Original | None = None
+    """With it the worker may be asked for a copy of itself."""
+
+
+def run(make: Callable[[], Any], conf: Any, settings: Settings, ties: Ties, given: Given) -> int:
+    """Run the service that `make` makes; return the exit code."""
     backends.current().after_fork()
     _take_seat(ties.scoreboard.seat(ties.seat))
     reseed()
     faulthandler.enable()  # ABRT shows where it hangs
     if not die_with(ties.supervisor, signal.SIGTERM):
         return 1
-    listeners = tuple(socket.socket(fileno=fd) for fd in fds)
+    listeners = tuple(socket.socket(fileno=fd) for fd in given.listeners)
     try:
-        return Worker(conf, settings, ties).run(make, listeners)
+        return Worker(conf, settings, ties, given.original).run(make, listeners)
     except LauncherError as error:
         for line in str(error).splitlines():
             sys.stderr.write(f"launcher: error: {line}\n")
@@ -97,10 +109,10 @@ def _take_seat(seat: Seat) -> None:
 class Worker:
     """One service in one process.
 
-    Parameters: the application's configuration, the supervisor's settings, and the ties to it.
+    Parameters: the application's configuration, the supervisor's settings, the ties to it, and who makes copies.
     """
 
-    def __init__(self, conf: Any, settings: Settings, ties: Ties) -> None:
+    def __init__(self, conf: Any, settings: Settings, ties: Ties, original: Original | None) -> None:
         self._backend = backends.current()
         self._conf = conf
         self._patience = settings.policy.graceful_shutdown_timeout
@@ -108,7 +120,9 @@ class Worker:
         self._max_requests, self._jitter = settings.max_requests, settings.policy.limit_jitter
         self._ties = ties
         self._launcher = Launcher(conf)
-        self._stop = self._backend.event()
+        self._stop, self._wake = self._backend.event(), self._backend.event()
+        self._original = original
+        self._requests: list[Request] = []
         self._resets = Turns(self._reset)
         self._orphaned = False
         self._inbox = SignalInbox(OURS)
@@ -131,10 +145,32 @@ class Worker:
         self._launcher.launch_service(service)
         if not getattr(service, "announces_ready", False):
             readiness.ready()
-        self._stop.wait()
+        self._wait_for_stop()
         self._launcher.stop()
         self._launcher.wait()
         return int(self._orphaned)
+
+    def _wait_for_stop(self) -> None:
+        """Fork a copy meanwhile when one is asked for: here, for its workers are to run where our main code does."""
+        if self._original is None:
+            self._stop.wait()
+            return
+        self._backend.spawn(self._hear_requests, self._original)
+        while not self._stop.is_set():
+            self._wake.wait()
+            self._wake = self._backend.event()
+            requests, self._requests = self._requests, []
+            for request in requests:
+                self._original.answer(request, self._backend, self._inbox, self._stop)
+
+    def _hear_requests(self, original: Original) -> None:
+        while (request := original.wait(self._backend)) is not None:
+            self._requests.append(request)
+            self._wake.set()
+
+    def _end(self) -> None:
+        self._stop.set()
+        self._wake.set()
 
     def _say_ready(self) -> None:
         announce(self._ties.notice_fd, Ready(os.getpid()))
@@ -153,7 +189,7 @@ class Worker:
     def _obey(self, signum: int) -> None:
         match signum:
             case signal.SIGTERM:
-                self._stop.set()
+                self._end()
             case signal.SIGHUP:
                 self._resets.ask()
             case signal.SIGUSR2:
@@ -174,7 +210,7 @@ class Worker:
         wait_for_end(self._backend, self._ties.lifeline_fd)
         logger.warning("the supervisor is gone, stopping")
         self._end_soon()
-        self._stop.set()
+        self._end()
 
     def _dump_stacks(self) -> None:
         lines = [f"stacks of worker {os.getpid()}:\n"]

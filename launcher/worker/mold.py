@@ -10,7 +10,6 @@ open here; a worker's parent is the supervisor, for the mold forks twice and the
 from __future__ import annotations
 
 import _socket
-import array
 import faulthandler
 import gc
 import json
@@ -27,12 +26,13 @@ from typing import TYPE_CHECKING, Any
 from launcher import config
 from launcher.errors import EXIT_SOFTWARE, LauncherError
 from launcher.supervisor.notices import Born, ForkFailed, announce
-from launcher.supervisor.spawn import MESSAGE_MAX, Loaded, fork
+from launcher.supervisor.spawn import Loaded, fork
 from launcher.supervisor.state import Spawn
 from launcher.worker import application, backends, hook_process, hooks, logs
 from launcher.worker import main as worker
+from launcher.worker.copying import Original, receive
 from launcher.worker.hooks import WorkerEnd, WorkerInfo
-from launcher.worker.parent import die_with
+from launcher.worker.parent import adopted, die_with
 
 if TYPE_CHECKING:
     import socket
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from launcher.worker.hooks import Hook
 
 CLIENTS = {"socket", "http.client", "urllib.request"}
-FDS_MAX = 253  # SCM_MAX_FD; unix(7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +143,10 @@ def _speak_to_others(names: Iterable[str]) -> bool:
 def _serve(mold: Mold, ties: Ties, wire: _socket.socket) -> None:
     """Fork a worker for each request, until the supervisor closes the channel."""
     while True:
-        data, ancillary, _, _ = wire.recvmsg(MESSAGE_MAX, _socket.CMSG_SPACE(FDS_MAX * 4), _socket.MSG_CMSG_CLOEXEC)
+        data, fds = receive(wire)
         if not data:
             return
         request = json.loads(data)
-        fds = _received(ancillary)
         task = _hook(mold, ties, request) if "moment" in request else _worker(mold, ties, request, fds)
         try:
             _fork_twice(ties, wire, request["serial"], task)
@@ -157,14 +155,6 @@ def _serve(mold: Mold, ties: Ties, wire: _socket.socket) -> None:
         finally:
             for fd in fds:
                 os.close(fd)
-
-
-def _received(ancillary: list[tuple[int, int, Any]]) -> list[int]:
-    fds = array.array("i")
-    for level, kind, data in ancillary:
-        if (level, kind) == (_socket.SOL_SOCKET, _socket.SCM_RIGHTS):
-            fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
-    return list(fds)
 
 
 def _fork_twice(ties: Ties, wire: _socket.socket, serial: int, task: Task) -> None:
@@ -189,8 +179,7 @@ def _fork_twice(ties: Ties, wire: _socket.socket, serial: int, task: Task) -> No
 
 
 def _adopted(parent: int, run: Callable[[], int]) -> int:
-    while os.getppid() == parent:  # it is about to end: until then the supervisor is not our parent
-        os.sched_yield()
+    adopted(parent)
     return run()
 
 
@@ -203,7 +192,11 @@ def _worker(mold: Mold, ties: Ties, request: dict[str, Any], fds: list[int]) -> 
             mold.hooks["post_fork"](mold.conf, WorkerInfo(spawn.service, spawn.slot, spawn.generation))
         return entry.make(mold.conf)
 
-    return Task(lambda: worker.run(make, mold.conf, mold.settings, ties.of(spawn), fds))
+    def run() -> int:
+        original = Original(fds.pop(), fds, partial(_serve, mold, ties), ties) if spawn.seasons else None
+        return worker.run(make, mold.conf, mold.settings, ties.of(spawn), worker.Given(fds, original))
+
+    return Task(run)
 
 
 def _hook(mold: Mold, ties: Ties, request: dict[str, Any]) -> Task:

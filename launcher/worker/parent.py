@@ -26,6 +26,12 @@ def is_child_of(supervisor: int) -> bool:
     return os.getppid() == supervisor
 
 
+def adopted(parent: int) -> None:
+    """Return when the process that forked us has ended, as it is about to: until then the supervisor has not got us."""
+    while os.getppid() == parent:
+        os.sched_yield()
+
+
 def wait_for_end(backend: Backend, lifeline_fd: int) -> None:
     """Return when the supervisor is gone."""
     backend.wait_readable(lifeline_fd)

@@ -79,6 +79,12 @@ def maps(pid: int) -> str:
     return _read(pid, "maps")
 
 
+def own_memory(pid: int) -> int:
+    """Return how many KiB a process shares with nobody."""
+    found = re.findall(r"^Private_\w+:\s+(\d+) kB", _read(pid, "smaps_rollup"), re.MULTILINE)
+    return sum(int(amount) for amount in found)
+
+
 def memory_contains(pid: int, text: bytes) -> bool:
     """Whether `text` is anywhere in the writable memory of a process."""
     with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:

@@ -56,6 +56,10 @@ def refused(program: Program, source: str = BOTH, **options: Any) -> tuple[int, 
             {"backoff_min": 9, "backoff_max": 5},
             r"backoff_min = 9 \(CONF:\d\): must not be greater than backoff_max = 5 \(CONF:\d\)",
         ),
+        (
+            {"remold_after": "60", "backend": "threading"},
+            r"remold_after = 60 \(CONF:\d\): workers have threads with backend = threading \(CONF:\d\), and",
+        ),
     ],
 )
 def test_bad_configuration(program: Program, options: dict[str, Any], pattern: str) -> None:

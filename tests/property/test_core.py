@@ -24,6 +24,7 @@ from launcher.supervisor.state import (
     Kill,
     Prepare,
     Reloaded,
+    Remold,
     RunPreStop,
     Spawn,
     Stage,
@@ -43,7 +44,7 @@ POLICY = Policy(
     crash_loop_threshold=6,
     crash_loop_window=6,
 )
-LIFETIME, PRE_STOP, READY_AFTER = 40.0, 2.0, 2.0
+LIFETIME, PRE_STOP, READY_AFTER, REMOLD_AFTER = 40.0, 2.0, 2.0, 4.0
 POLICIES = st.sampled_from(
     [
         POLICY,
@@ -70,6 +71,7 @@ SPEC = st.builds(
     most=often(None, 4),
     restart=often("always", "on-failure", "never"),
     ready_after=often(None, READY_AFTER),
+    remold_after=st.sampled_from([None, REMOLD_AFTER]),
 )
 SPECS = st.lists(SPEC, min_size=1, max_size=2, unique_by=lambda spec: spec.name)
 
@@ -82,7 +84,12 @@ class World(RuleBasedStateMachine):
         self.molds: dict[int, int] = {}  # pid: generation
         self.specs: dict[int, list[ServiceSpec]] = {}  # what each generation says
         self.policy = POLICY
+        self.holders: dict[int, int] = {}  # generation: the mold that is asked
         self.asked: list[Spawn] = []  # Spawns that are not answered yet
+        self.asked_of: dict[int, int | None] = {}  # serial: the mold
+        self.copies: dict[int, int] = {}  # molds that were forked by workers: those workers
+        self.copying: list[Remold] = []  # not answered yet
+        self.remolded: set[int] = set()  # generations whose mold is a copy, or was to be one in vain
         self.termed: dict[int, float] = {}
         self.aborted: dict[int, float] = {}
         self.killed: set[int] = set()
@@ -139,6 +146,10 @@ class World(RuleBasedStateMachine):
                     assert slot in slot.service.open, "spawns into a slot that is closed"
                     assert not slot.over, "spawns again what has ended for good"
                     self.asked.append(action)
+                    self.asked_of[action.serial] = self.holders.get(action.generation)
+                case Remold():
+                    self.check_remold(action)
+                    self.copying.append(action)
                 case Kill():
                     self.check_kill(action)
                 case CloseListeners():
@@ -159,6 +170,20 @@ class World(RuleBasedStateMachine):
                     assert not self.alive - self.unheard(), "finished with children left"
                     self.finish.append(action)
         raise AssertionError("the core never settles")
+
+    def check_remold(self, remold: Remold) -> None:
+        core, worker = self.core, self.core.children[remold.pid]
+        service = worker.slot.service
+        assert not core.stopping, "copies a worker while stopping"
+        assert core.requested is None, "copies a worker while a reload is on its way"
+        assert core.state.rollout is None, "copies a worker while a generation is not in force"
+        assert worker.stage is Stage.READY, "copies a worker that does not serve"
+        assert not worker.retiring, "copies a worker that is to end"
+        assert service, "copies a mold"
+        assert service.version.generation == remold.generation == worker.generation, "copies what is outdated"
+        assert self.now >= worker.since + REMOLD_AFTER, "copies a worker that is cold"
+        assert core.children[self.holders[remold.generation]].stage is Stage.READY, "copies a worker without a mold"
+        assert remold.generation not in self.remolded, "copies a worker of a generation twice"
 
     def seats(self) -> list[int]:
         core = self.core
@@ -243,7 +268,9 @@ class World(RuleBasedStateMachine):
             self.had_to_be_killed = True
         self.alive.discard(pid)
         generation = self.molds.pop(pid, None)
-        self.asked = [spawn for spawn in self.asked if spawn.generation != generation]
+        if generation is not None and self.holders.get(generation) == pid:
+            del self.holders[generation]
+        self.asked = [spawn for spawn in self.asked if generation is None or self.asked_of[spawn.serial] != pid]
         given_up = child.failed or child.asked
         self.core.exited(pid, status, self.now)
         if not (was_stopping or given_up):
@@ -254,7 +281,13 @@ class World(RuleBasedStateMachine):
 
     def loading(self) -> list[int]:
         known = self.core.children
-        return [pid for pid in self.molds if pid in known and known[pid].stage is Stage.STARTING]
+        molds = self.molds.keys() - self.copies.keys()
+        return [pid for pid in molds if pid in known and known[pid].stage is Stage.STARTING]
+
+    def copies_that_start(self) -> list[int]:
+        known, strays = self.core.children, self.core.state.strays
+        starting = (pid for pid in sorted(self.copies) if pid in known and known[pid].stage is Stage.STARTING)
+        return [pid for pid in starting if known[pid].slot is not strays]
 
     def load(self, services: list[ServiceSpec]) -> None:
         """The newest mold has read the configuration."""
@@ -262,6 +295,7 @@ class World(RuleBasedStateMachine):
         generation = self.molds[pid]
         wanted = self.specs.setdefault(generation, services)
         self.core.prepared(generation, wanted, self.policy, self.now)
+        self.holders[generation] = pid
         self.perform()
 
     def workers(self, *stages: Stage) -> list[int]:
@@ -334,6 +368,10 @@ class World(RuleBasedStateMachine):
                 self.perform()
             elif starting := self.workers(Stage.STARTING):
                 self.gets_ready(starting[0])
+            elif self.copying and not self.finish:
+                self.copy_is_born()
+            elif copies := self.copies_that_start():
+                self.copy_gets_ready(copies[0])
             elif ending := self.ending():
                 self.dies(ending[0], 0)
             else:
@@ -343,6 +381,43 @@ class World(RuleBasedStateMachine):
     def ending(self) -> list[int]:
         stages = (Stage.STOPPING, Stage.ABORTED, Stage.KILLED)
         return [c.pid for c in self.core.children.values() if c.stage in stages]
+
+    @precondition(lambda self: self.copying and not self.finish)
+    @rule()
+    def copy_is_born(self) -> None:
+        remold = self.copying.pop(0)
+        pid = self.fork()
+        self.molds[pid] = remold.generation
+        self.copies[pid] = remold.pid
+        self.core.spawned(remold.serial, pid, self.now)
+        self.perform()
+
+    @precondition(lambda self: self.copying and not self.finish)
+    @rule(put_off=st.booleans())
+    def copy_fails(self, put_off: bool) -> None:
+        remold, before = self.copying.pop(0), self.workers(Stage.READY)
+        if put_off:
+            self.core.remold_put_off(remold.serial, self.now)
+        else:
+            self.core.spawn_failed(remold.serial, "it has threads", self.now)
+        self.perform()
+        assert self.workers(Stage.READY) == before, "a copy that fails touched workers"
+
+    @precondition(lambda self: self.copies_that_start())
+    @rule()
+    def a_copy_gets_ready(self) -> None:
+        self.copy_gets_ready(self.copies_that_start()[0])
+
+    def copy_gets_ready(self, pid: int) -> None:
+        generation, serving = self.molds[pid], self.workers(Stage.READY)
+        self.core.ready(pid, self.now)
+        if not self.core.stopping:
+            assert self.core.children[pid].stage is Stage.READY
+            assert self.core.generations[generation].prepared
+            self.holders[generation] = pid
+            self.remolded.add(generation)
+        self.perform()
+        assert self.workers(Stage.READY) == serving, "a new mold touched workers"
 
     @precondition(lambda self: self.workers())
     @rule(data=st.data(), status=st.sampled_from([0, 1, 78, -9, -11]))
@@ -397,8 +472,11 @@ class World(RuleBasedStateMachine):
         pid = data.draw(st.sampled_from(sorted(self.molds)))
         before = self.workers(Stage.READY)
         generation = self.molds[pid]
-        lost = [spawn for spawn in self.asked if spawn.generation == generation]
+        lost = [spawn for spawn in self.asked if self.asked_of[spawn.serial] == pid]
+        spare = pid in self.copies and generation in self.holders and self.holders[generation] != pid
         self.dies(pid, -9)
+        if spare and not self.core.stopping and generation in self.core.generations:
+            assert self.core.generations[generation].prepared, "a copy that fails takes the mold with it"
         if not self.core.stopping:
             assert self.workers(Stage.READY) == before, "a lost mold touched workers"
         for spawn in lost[: not self.finish]:  # it had forked before it died, and the news comes late
@@ -486,7 +564,7 @@ class World(RuleBasedStateMachine):
         slots = [slot for service in core.services.values() for slot in service.slots]
         slots += [record.slot for record in core.generations.values()]
         return (
-            [(c.pid, c.stage, c.deadline, c.retiring) for c in core.children.values()],
+            [(c.pid, c.stage, c.deadline, c.retiring, c.remold_at) for c in core.children.values()],
             [(s.index, s.pending, s.failures, s.not_before, s.throttled, s.pending_until) for s in slots],
             [
                 (s.target, s.version, s.ready, s.failures, s.turn and s.turn.index, len(s.queue))
@@ -568,6 +646,7 @@ class World(RuleBasedStateMachine):
         if (
             self.core.stopping
             or self.asked
+            or self.copying
             or self.core.deadline() < oldest
             or any(c.stage is not Stage.READY for c in self.core.children.values())
         ):
@@ -579,8 +658,11 @@ class World(RuleBasedStateMachine):
 
     @invariant()
     def one_mold_a_generation_in_use(self) -> None:
-        generations = [self.molds[pid] for pid in self.molds if self.core.children[pid].stage in LIVE]
-        assert len(generations) == len(set(generations))
+        children = self.core.children
+        ready = [self.molds[pid] for pid in self.molds if children[pid].stage is Stage.READY]
+        assert len(ready) == len(set(ready)), "two molds of a generation"
+        starting = [self.molds[pid] for pid in self.molds if children[pid].stage is Stage.STARTING]
+        assert len(starting) == len(set(starting)), "two molds of a generation on their way"
 
     def teardown(self) -> None:
         """Whatever happened: a stop ends in bounded time, even if no child obeys."""
@@ -589,6 +671,8 @@ class World(RuleBasedStateMachine):
         for spawn in self.asked if not self.finish else []:  # answers that were on their way
             self.core.spawned(spawn.serial, self.fork(), self.now)
             self.perform()
+        while self.copying and not self.finish:
+            self.copy_is_born()
         self.time_passes(STOP_BOUND)
         assert len(self.finish) == 1, "did not finish"
         assert not self.awaited, "a reload that nothing was told of"

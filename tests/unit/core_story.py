@@ -12,7 +12,17 @@ from fnmatch import fnmatchcase
 
 from launcher.supervisor.core import Core
 from launcher.supervisor.settings import Policy, ServiceSpec
-from launcher.supervisor.state import CloseListeners, Finish, Kill, Prepare, Reloaded, RunPreStop, Spawn, Tell
+from launcher.supervisor.state import (
+    CloseListeners,
+    Finish,
+    Kill,
+    Prepare,
+    Reloaded,
+    Remold,
+    RunPreStop,
+    Spawn,
+    Tell,
+)
 
 GRACE, ABORT, DRAIN, STARTUP = 3.0, 0.5, 1.0, 5.0
 POLICY = Policy(
@@ -55,7 +65,7 @@ class Story:
         self.core = Core(POLICY, lambda: 0.5)
         self.policy = POLICY
         self.now = 0.0
-        self.asked: list[Spawn] = []
+        self.asked: list[Spawn | Remold] = []
         self.prepared = 0
 
     def tell(self, event: str) -> None:
@@ -77,6 +87,9 @@ class Story:
             case Spawn(service, slot, generation):
                 self.asked.append(action)
                 return f"spawn {service}.{slot} g{generation}"
+            case Remold(pid):
+                self.asked.append(action)
+                return f"remold {pid}"
             case Kill(pid, signum):
                 return f"{signum.name[3:]} {pid}"
             case RunPreStop():
@@ -126,6 +139,9 @@ class Story:
     def fork_fails(self) -> None:
         self.core.spawn_failed(self.asked.pop(0).serial, "not now", self.now)
 
+    def put_off(self) -> None:
+        self.core.remold_put_off(self.asked.pop(0).serial, self.now)
+
     def ready(self, pid: str) -> None:
         self.core.ready(int(pid), self.now)
 
@@ -155,9 +171,9 @@ class Story:
 
 
 def spec(text):
-    """Read `NAME=WORKERS[..MOST][:RESTART][@READY_AFTER]`."""
-    name, workers, most, restart, ready_after = re.fullmatch(
-        r"(\w+)=(\d+)(?:\.\.(\d+))?(?::([\w-]+))?(?:@(\d+))?", text
+    """Read `NAME=WORKERS[..MOST][:RESTART][@READY_AFTER][~REMOLD_AFTER]`."""
+    name, workers, most, restart, ready_after, remold_after = re.fullmatch(
+        r"(\w+)=(\d+)(?:\.\.(\d+))?(?::([\w-]+))?(?:@(\d+))?(?:~(\d+))?", text
     ).groups()
     return {
         "name": name,
@@ -165,6 +181,7 @@ def spec(text):
         "most": most and int(most),
         "restart": restart or "always",
         "ready_after": ready_after and float(ready_after),
+        "remold_after": remold_after and float(remold_after),
     }
 
 

@@ -215,7 +215,7 @@ class TestOfAProgramThatLaunchesItsServicesItself:
 
     def test_restart_is(self, foreign):
         foreign.set_override("restart", "api=never", group="launcher")
-        entry = SimpleNamespace(target=SimpleNamespace(name="api", workers=1), wants_socket=False)
+        entry = SimpleNamespace(target=SimpleNamespace(name="api", workers=1), wants_socket=False, made_anew=True)
         assert config.settings(foreign, [entry]).services == (ServiceSpec("api", 1, restart="never"),)
         foreign.set_override("restart", "api=soon", group="launcher")
         with pytest.raises(ConfigError, match="POLICY one of"):

@@ -62,7 +62,7 @@ def problems(load):
 
 def entries(conf, *wanting):
     return [
-        SimpleNamespace(target=target, wants_socket=target.name in wanting, make=None)
+        SimpleNamespace(target=target, wants_socket=target.name in wanting, make=None, made_anew=True)
         for target in config.targets(conf)
     ]
 
@@ -461,10 +461,11 @@ class TestSettings:
             "backoff_max = 2\ncrash_loop_threshold = 3\ncrash_loop_window = 4\non_crash_loop = backoff\n"
             "log_format = json\nlog_level = debug\nruntime_dir = /r\ntermination_log = /t\n"
             "max_worker_lifetime = 60\nmax_requests = 1000\nmax_worker_memory = 512m\nlimit_jitter = 0.2\n"
+            "remold_after = 90\n"
         )
         conf = load("--config-file", path)
         assert config.settings(conf, entries(conf, "api")) == Settings(
-            services=(ServiceSpec("api", 4), ServiceSpec("scheduler", 2)),
+            services=(ServiceSpec("api", 4, remold_after=90), ServiceSpec("scheduler", 2, remold_after=90)),
             listen=(Listen("api", "0.0.0.0:8080", "default"),),
             policy=Policy(
                 graceful_shutdown_timeout=20,

@@ -7,14 +7,14 @@ import os
 import select
 import signal
 import socket
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from math import inf
 
 import pytest
 
 from launcher.supervisor.settings import Listen, Policy, ServiceSpec, Settings
 from launcher.supervisor.spawn import ForkSpawner, Loaded, MoldSpawner, fork
-from launcher.supervisor.state import Spawn
+from launcher.supervisor.state import Remold, Spawn
 
 PATIENCE = 10  # seconds
 SETTINGS = Settings(
@@ -276,6 +276,33 @@ def test_a_second_mold_holds_nothing_of_the_first():
     assert end_of(first) == 0
     molds.spawner.forget(2)
     assert end_of(second) == 0
+
+
+def test_a_copy_of_a_worker_is_asked_when_it_takes_over_and_the_old_mold_ends():
+    """One process plays them all: what it is asked for by the new channel it tells by the old one."""
+
+    def mold(_generation, channel):
+        _, fds, _, _ = socket.recv_fds(channel, 4096, 4)
+        request, copy, _, _ = socket.recv_fds(socket.socket(fileno=fds[-1]), 4096, 4)
+        channel.send(Loaded(reason=request.decode()).pack())
+        while channel.recv(1):
+            pass
+        return json.loads(socket.socket(fileno=copy[0]).recv(4096))["serial"]
+
+    molds = Molds(mold)
+    pid = molds.prepare(3)
+    molds.spawner.spawn(replace(SPAWN, seasons=True), [])
+    with pytest.raises(BrokenPipeError):
+        molds.spawner.remold(Remold(4711, 6, 3, 45))
+    molds.spawner.remold(Remold(4711, 5, 3, 45))
+    molds.turn()
+    assert json.loads(molds.told[0][1].reason) == asdict(Remold(4711, 5, 3, 45))
+    molds.spawner.hand_over(3)
+    molds.spawner.spawn(replace(SPAWN, serial=46), [])
+    assert end_of(pid) == 46
+    molds.spawner.worker_ended(5)
+    molds.spawner.forget(3)
+    assert molds.watched == {}
 
 
 MANY = 1000  # far more than a channel has room for

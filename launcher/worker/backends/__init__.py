@@ -92,6 +92,15 @@ class Backend(Protocol):
     def nudge(self) -> None:
         """Have the main thread run the handlers of signals that arrived: the kernel may have woken another for them."""
 
+    def abandon_tasks(self) -> None:
+        """In a forked child that goes on as something else: keep all tasks begun before as they are, never to be run.
+
+        `after_fork` is to be called then.
+        """
+
+    def requests_in_flight(self) -> int:
+        """Return how many HTTP requests this process is answering."""
+
     def beat(self, seat: Seat) -> None:
         """Write in `seat` from now on whether this process works or waits for work, and the requests it serves.
 

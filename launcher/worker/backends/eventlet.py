@@ -101,6 +101,7 @@ class EventletBackend:
 
     def __init__(self) -> None:
         self._seat = private_seat()
+        self._abandoned: list[Any] = []
 
     def patch(self) -> None:
         """Patch the standard library, and import what every forked worker can then share.
@@ -152,6 +153,17 @@ class EventletBackend:
     def nudge(self) -> None:
         """Do nothing: there is no thread but the main one."""
 
+    def abandon_tasks(self) -> None:
+        """In a forked child that goes on as something else: keep all green threads, and the hub that they wait in.
+
+        One that is let go would be run once more, to be told that it ends.
+        """
+        self._abandoned += [hubs.get_hub(), *_green_threads()]
+
+    def requests_in_flight(self) -> int:
+        """Return how many HTTP requests this process is answering."""
+        return self._seat.in_flight
+
     def beat(self, seat: Seat) -> None:
         """Write in `seat` from now on whether the hub works or waits, and the requests that are served."""
         self._seat = seat
@@ -160,8 +172,7 @@ class EventletBackend:
     def stacks(self) -> list[tuple[str, FrameType]]:
         """Name every thread and every green thread, the hub's too, each with the frame it is in."""
         threads = sys._current_frames().items()  # noqa: SLF001 - its documented name
-        # Not isinstance(): it would ask a weak proxy for the class of what is gone.
-        tasks = [one for one in gc.get_objects() if issubclass(type(one), greenlet) and one.gr_frame is not None]
+        tasks = [one for one in _green_threads() if one.gr_frame is not None]
         return [
             *((f"thread {ident}", frame) for ident, frame in threads),
             *((f"green thread {id(one)}", one.gr_frame) for one in tasks),
@@ -172,6 +183,11 @@ class EventletBackend:
         from launcher.worker.backends.eventlet_wsgi import EventletServer
 
         return EventletServer(app, listeners, keepalive_timeout=keepalive_timeout, seat=self._seat)
+
+
+def _green_threads() -> list[greenlet]:
+    # Not isinstance(): it would ask a weak proxy for the class of what is gone.
+    return [one for one in gc.get_objects() if issubclass(type(one), greenlet)]
 
 
 def _guard(call: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

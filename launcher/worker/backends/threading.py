@@ -98,6 +98,13 @@ class ThreadingBackend:
         """Interrupt what the main thread waits in: else a handler would run when that is over."""
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGURG)
 
+    def abandon_tasks(self) -> None:
+        """Do nothing: no thread is in the child."""
+
+    def requests_in_flight(self) -> int:
+        """Return how many HTTP requests this process is answering."""
+        return self._seat.in_flight
+
     def beat(self, seat: Seat) -> None:
         """Write the requests that are served in `seat` from now on, and whether there are any."""
         self._seat = seat

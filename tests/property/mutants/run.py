@@ -24,7 +24,9 @@ STUCK = 40  # seconds; most tests need five
 HANGS = 150
 SUITES = {  # in this order, until one kills
     "simulation": ["tests/property/simulation", f"--schedules={SCHEDULES}"],
-    "histories": [f"tests/unit/test_core_{what}.py" for what in ("examples", "lifecycle_examples", "found")],
+    "histories": [
+        f"tests/unit/test_core_{what}.py" for what in ("examples", "lifecycle_examples", "remold_examples", "found")
+    ],
     "properties": [f"tests/property/test_{what}.py" for what in ("agenda", "core_scale", "core")],
 }
 SOUND = Mutant("core.py", "class Core:", "class Core:", "nothing")  # which the tests must let pass

@@ -127,7 +127,10 @@ MUTANTS = (
         "who has ended for good is replaced",
     ),
     Mutant(
-        "situation.py", "return min(child.deadline, child.retire_at)", "return child.deadline", "nobody is ever too old"
+        "situation.py",
+        "return min(child.deadline, child.retire_at, child.remold_at)",
+        "return child.deadline",
+        "nobody is ever too old",
     ),
     Mutant(
         "situation.py",
@@ -312,6 +315,51 @@ MUTANTS = (
         "    if version.generation == generation and (patience",
         "    if (patience",
         "an outdated worker counts as ready by another generation's clock",
+    ),
+    # Re-molding
+    Mutant(
+        "molds.py",
+        "    if mold_ended(state, child, end, now):\n        return\n",
+        "",
+        "a copy that does not become the mold takes the old one with it",
+    ),
+    Mutant(
+        "molds.py",
+        "slot.asked is child",
+        "slot.pending.generation == child.generation",
+        "what the copy was asked for is lost with the old mold",
+    ),
+    Mutant("remolding.py", "            old.asked = True\n", "", "the end of the old mold is a loss"),
+    Mutant(
+        "remolding.py", " and state.rollout is None", "", "a worker is copied before all of its generation is in force"
+    ),
+    Mutant(
+        "remolding.py", "record.prepared, record.remolds = True, False", "record.prepared = True", "copies for ever"
+    ),
+    Mutant(
+        "remolding.py",
+        "record.prepared, record.remolds = True, False",
+        "record.remolds = False",
+        "a copy that takes the place of a dead mold is not asked",
+    ),
+    Mutant("remolding.py", "    record.wake(state)\n", "", "nor by slots that have waited for it"),
+    Mutant(
+        "remolding.py",
+        "        put_off(state, record.slot.pending, now)\n",
+        "        pass\n",
+        "a mold that dies is not loaded again while a worker is asked",
+    ),
+    Mutant(
+        "core.py",
+        "            remolding.worker_ended(self.state, child)\n",
+        "",
+        "a worker that died is waited for",
+    ),
+    Mutant(
+        "decisions.py",
+        "isinstance(slot.pending, Spawn | Remold)",
+        "isinstance(slot.pending, Spawn)",
+        "a worker that does not answer is waited for",
     ),
     # The face
     Mutant(
