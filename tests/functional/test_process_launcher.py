@@ -504,8 +504,12 @@ def test_hup_replaces_the_workers_one_by_one_with_the_new_configuration(start, p
     script.wait_for_notes("service", "stop", count=2)
     assert script.stop() == 0
     events = [line[1:] for line in script.notes("service") if line[1] != "wait"]
-    assert [event[0] for event in events[2:7]] == ["reset", "start", "stop", "start", "stop"]
+    assert events[2][0] == "reset"
     assert events[2][2] == "blue", "the configuration was reloaded first"
+    starts, stops = (
+        [at for at, event in enumerate(events) if at > 2 and event[0] == word] for word in ("start", "stop")
+    )
+    assert all(start < stop for start, stop in zip(starts[:2], stops[:2], strict=True)), "a replacement is ready first"
     assert int(events[2][1]) not in first + second, "the parent's service was reset"
     assert {event[2] for event in events[3:] if event[0] == "start"} == {"blue"}
     assert not set(first) & set(second)

@@ -12,6 +12,7 @@ from launcher.supervisor.core import Core
 from launcher.supervisor.orders import Orders
 from launcher.supervisor.reloads import Reloads
 from launcher.supervisor.requests import WORKERS_MAX, Requests
+from launcher.supervisor.scoreboard import Scoreboard
 from launcher.supervisor.settings import Policy, ServiceSpec
 from launcher.supervisor.status import Status
 
@@ -33,6 +34,9 @@ nearly_proper = st.fixed_dictionaries(
 requests = nearly_proper | st.dictionaries(st.sampled_from(["command", "service", "workers"]) | st.text(), anything)
 
 
+SCOREBOARD = Scoreboard()
+
+
 def served() -> tuple[Core, Requests]:
     core = Core(Policy())
     core.next_action(0)
@@ -41,7 +45,7 @@ def served() -> tuple[Core, Requests]:
     log = SimpleNamespace(say=lambda *_: None)
     generations = SimpleNamespace(current=SimpleNamespace(reset_on_hup=False))
     reloads = Reloads()
-    status = Status(core, reloads)
+    status = Status(core, reloads, SCOREBOARD)
     return core, Requests(core, Orders(core, log, generations, status), reloads, status)
 
 
