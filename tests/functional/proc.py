@@ -40,6 +40,12 @@ def is_zombie(pid: int) -> bool:
     return field(pid, "State").startswith("Z")
 
 
+def stands_still(pid: int) -> bool:
+    """Whether a process is stopped by a signal, with all of its threads: that takes the kernel a moment."""
+    threads = [_read(pid, f"task/{thread.name}/status") for thread in Path(f"/proc/{pid}/task").iterdir()]
+    return all(re.search(r"^State:\s*[Tt]", status, re.MULTILINE) for status in threads)
+
+
 def inner(pid: int) -> int:
     """Return a process's PID as it sees itself."""
     return int((field(pid, "NSpid") or "0").split()[-1])

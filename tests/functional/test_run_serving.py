@@ -24,6 +24,7 @@ def test_a_killed_worker_is_replaced_while_requests_go_on(program: Program) -> N
         # A request on the killed worker would be lost with it: so it is idle, and stopped before others come.
         load.pause()
         program.signal(signal.SIGSTOP, before[0])
+        program.wait_for(lambda: proc.stands_still(program.outer(before[0])), "it to stand still")
         load.resume()
         load.wait_for_more()
         program.signal(signal.SIGKILL, before[0])

@@ -43,7 +43,7 @@ def kill_an_idle_one(program: Program) -> int:
         for pid in sorted(program.workers()):  # the oldest first
             outer = program.outer(pid)
             os.kill(outer, signal.SIGSTOP)
-            wait_for(lambda outer=outer: proc.field(outer, "State").startswith(("T", "t")), "it to stand still")
+            wait_for(lambda outer=outer: proc.stands_still(outer), "it to stand still")
             if sockets(outer) == 1:
                 os.kill(outer, signal.SIGKILL)
                 return pid

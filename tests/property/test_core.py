@@ -11,6 +11,7 @@ from math import inf
 from signal import Signals
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -696,3 +697,4 @@ World.TestCase.settings = settings(
     suppress_health_check=list(HealthCheck),
 )
 TestWorld = World.TestCase
+pytestmark = pytest.mark.timeout(600)  # one test, many examples
