@@ -57,3 +57,15 @@ def test_ttin_and_ttou_change_the_number_of_workers(run_container):
     assert box.await_workers(2) > before
     box.signal("TTOU")
     assert box.await_workers(1) == before
+
+
+def test_a_copy_of_a_warm_worker_becomes_the_mold(run_container):
+    box = run_container("app:api=1", "--remold-after", "5", wait=False)
+    wait_for(box.is_serving, "an answer")
+    box.get("/keep?megabytes=1")
+    (worker,), (first,) = box.await_workers(1), box.status()["molds"]
+    wait_for(lambda: len(molds := box.status()["molds"]) == 1 and molds != [first], "another mold, alone")
+    box.kill_worker(worker)
+    assert box.await_workers(1, without={worker})
+    assert box.get("/kept").content["count"] == 1
+    assert box.stop() == 0

@@ -128,6 +128,11 @@ def keep(query: Query) -> dict[str, Any]:
     return {}
 
 
+def kept(_query: Query) -> dict[str, Any]:
+    """Tell how often memory was leaked."""
+    return {"count": len(KEPT)}
+
+
 def die(_query: Query) -> NoReturn:
     os.kill(os.getpid(), signal.SIGKILL)
     os._exit(1)
@@ -142,7 +147,7 @@ def end_or_exec(*command: str) -> NoReturn:
 
 PAGES: dict[str, Page] = {
     f"/{page.__name__}": page
-    for page in (sleep, block, burn, orphans, zombies, daemon, hoard, release, allocate, keep, die)
+    for page in (sleep, block, burn, orphans, zombies, daemon, hoard, release, allocate, keep, kept, die)
 }
 PAGES["/"] = index
 
