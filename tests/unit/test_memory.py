@@ -47,8 +47,9 @@ def test_what_is_shared_counts_in_parts():
 
 def test_the_cheap_measure_will_do_when_it_is_not_too_much():
     with Holding(10 * MIB, shared=True) as pid:
-        assert footprint(pid, 500 * MIB) == resident(pid)
-        assert footprint(pid, 0) < resident(pid)
+        # Not to the byte: the process may yet be about to read.
+        assert footprint(pid, 500 * MIB) == pytest.approx(resident(pid), rel=0.1)
+        assert footprint(pid, 0) < 0.8 * resident(pid)
 
 
 def test_who_is_gone_takes_nothing():
