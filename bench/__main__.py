@@ -76,7 +76,8 @@ def print_behind(results: Results) -> None:
     """Name every row in which somebody does better than the launcher."""
     for row, values in results.items():
         own = values.get("launcher", 0.0)
-        ahead = [f"{name} {value:.1f}" for name, value in values.items() if value * TOLERANCE < own]
+        peers = {name: value for name, value in values.items() if not name.startswith("launcher")}
+        ahead = [f"{name} {value:.1f}" for name, value in peers.items() if value * TOLERANCE < own]
         if ahead:
             print(f"behind in {row} ({own:.1f}): {', '.join(ahead)}")
 

@@ -151,6 +151,11 @@ PEERS = (
         {"idle.py": LAUNCHER},
     ),
     Peer(
+        "launcher threading",
+        (f"{BIN}/launcher", "run", "idle:Idle=N", "--backend", "threading", "--log-level", "error"),
+        {"idle.py": LAUNCHER},
+    ),
+    Peer(
         "gunicorn",
         (f"{BIN}/gunicorn", "--preload", "-c", "hooks.py", "-w", "N", "-b", "ADDRESS", "app:wsgi"),
         {"hooks.py": GUNICORN},
