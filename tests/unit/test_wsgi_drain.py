@@ -580,6 +580,24 @@ def test_a_drain_without_descriptors_loses_nobody(listener, start, connect):
     worker.expect("done")
 
 
+OVERSLEPT = """
+import socket, time
+from launcher.worker.backends.threading_wsgi import ThreadingServer
+server = ThreadingServer(None, [socket.create_server(("127.0.0.1", 0))], keepalive_timeout=5)
+server._acceptors[0].resume_at = time.monotonic()  # it is looked at a moment too early, and a moment later it is over
+server.draining = True
+assert server._patience() is not None, "sleeps for ever"
+server.drain()
+server.wait()
+"""
+
+
+def test_a_drain_that_waits_for_descriptors_does_not_oversleep():
+    subprocess.run(
+        [sys.executable, "-c", OVERSLEPT], env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, timeout=60
+    )
+
+
 def cpu_seconds(pid):
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -192,6 +192,7 @@ class Acceptor:
         try:
             client, address = self.socket.accept()  # type: ignore[attr-defined]
         except BlockingIOError:
+            self.resume_at = 0.0  # whoever was waited for has gone
             return False
         except OSError as error:
             if error.errno in CLIENT_GONE:
@@ -318,7 +319,8 @@ class ThreadingServer:
         now = time.monotonic()
         due = [channel.last_activity + self._keepalive - now for channel in self._channels() if channel.is_idle]
         due += [channel.prompt_until - now for channel in self._channels() if channel.prompt_until > now]
-        due += [each.resume_at - now for each in self._acceptors if each.resume_at > now]
+        # In a drain also a time that is over by now: it may have been a moment ahead when it was looked at last.
+        due += [each.resume_at - now for each in self._acceptors if each.resume_at > (0 if self.draining else now)]
         return max(min(due), 0.001) if due else None
 
     def _end_idle(self) -> None:
