@@ -22,7 +22,7 @@ from launcher.option_types import (
     Whole,
     Workers,
 )
-from launcher.worker.backends import DEFAULT
+from launcher.worker.backends import DEFAULT, KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,10 +91,7 @@ OPTIONS: tuple[cfg.Opt, ...] = (
     ),
     _option(
         "backend",
-        Choice(
-            eventlet="green threads, the standard library patched for them",
-            threading="native threads, nothing patched; an HTTP server by waitress",
-        ),
+        Choice(**{name: kind.summary for name, kind in KINDS.items()}),
         DEFAULT,
         "The concurrency library that workers run on.",
     ),

@@ -17,6 +17,7 @@ from launcher.options import BY_NAME, GROUP, allowed
 from launcher.provenance import DEFAULT, Assignment, Configuration, source, told
 from launcher.spelling import did_you_mean, line, plain, shown
 from launcher.worker import application
+from launcher.worker.backends import KINDS
 from launcher.worker.hooks import MOMENTS
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def _keepalive(conf: Configuration, values: Mapping[str, object]) -> list[str]:
 
 def _remold(conf: cfg.ConfigOpts, values: Mapping[str, object]) -> list[str]:
     match values:
-        case {"remold_after": float(patience), "backend": "threading" as backend} if patience:
+        case {"remold_after": float(patience), "backend": str(backend)} if patience and KINDS[backend].has_threads:
             wish = told(conf, "remold_after", plain(patience))
             return [f"{wish}: workers have threads with {told(conf, 'backend', backend)}, and a copy would lack them"]
     return []

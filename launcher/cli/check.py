@@ -25,10 +25,6 @@ if TYPE_CHECKING:
     from launcher.supervisor.settings import Policy, Settings
 
 ORPHANS = 1.0  # seconds for what is left of the namespace once the workers are gone
-EVENTLET = (
-    "Note: eventlet is in maintenance mode. It gets fixes, also for new versions of Python, but its maintainers advise "
-    "against new use and mean to retire it; what is written against launcher.service alone needs no change then."
-)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -69,8 +65,8 @@ def _report(conf: cfg.ConfigOpts, settings: Settings) -> Iterator[str]:
     yield from settings.notes
     yield ""
     yield _grace(settings.policy)
-    if conf.launcher.backend == "eventlet":
-        yield EVENTLET
+    if notice := backends.KINDS[conf.launcher.backend].notice:
+        yield notice
 
 
 def _services(settings: Settings) -> Iterator[tuple[str, str, str]]:

@@ -15,6 +15,7 @@ from launcher.errors import ConfigError
 from launcher.supervisor.signals import name_of
 from launcher.supervisor.spawn import fork
 from launcher.worker import backends
+from launcher.worker.handlers import ignore
 from launcher.worker.main import reseed
 from launcher.worker.parent import die_with
 
@@ -63,7 +64,7 @@ def _take(fd: int) -> str:
 
 def outlast_term() -> None:
     """Go on when all is over and everybody left gets TERM: a second is left, enough for the last worker's hook."""
-    signal.signal(signal.SIGTERM, _nothing)
+    ignore(signal.SIGTERM)
 
 
 def run_alone(hook: Hook, conf: Any, about: WorkerEnd | None, timeout: float, supervisor: int) -> int:
@@ -86,7 +87,3 @@ def _run(hook: Hook, conf: Any, about: WorkerEnd | None, timeout: float, reason_
             os.write(reason_fd, str(error).encode(errors="backslashreplace")[:REASON_MAX])
         return 1
     return 0
-
-
-def _nothing(*_: object) -> None:
-    """A handler instead of SIG_IGN, which programs that the hook starts would inherit."""

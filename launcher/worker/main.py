@@ -27,6 +27,7 @@ from launcher.supervisor.notices import Ready, Spent, announce
 from launcher.supervisor.pacing import lowered
 from launcher.supervisor.signals import SignalInbox, name_of
 from launcher.worker import backends
+from launcher.worker.handlers import ignore
 from launcher.worker.parent import die_with, is_child_of, wait_for_end
 from launcher.worker.turns import Turns
 
@@ -78,8 +79,7 @@ def forget_handlers() -> None:
     """
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    for signum in OURS[1:]:
-        signal.signal(signum, _nothing)
+    ignore(*OURS[1:])
 
 
 def obey_signals(inbox: SignalInbox, obey: Callable[[int], object]) -> None:
@@ -127,9 +127,7 @@ class Worker:
         self._orphaned = False
         self._inbox = SignalInbox(OURS)
         signal.signal(signal.SIGTERM, self._on_term)
-        for signum in (*FORWARDED, NUDGE):
-            if signal.getsignal(signum) == signal.SIG_DFL:
-                signal.signal(signum, _nothing)
+        ignore(*(signum for signum in (*FORWARDED, NUDGE) if signal.getsignal(signum) == signal.SIG_DFL))
 
     def run(self, make: Callable[[], Any], listeners: tuple[socket.socket, ...]) -> int:
         """Start the service, serve until told to stop, stop it; return the exit code."""
@@ -141,7 +139,7 @@ class Worker:
         if listeners:
             service.listeners = listeners
         readiness.on_ready(self._say_ready)
-        self._limit_requests(_nothing)  # a WSGI service looks at its start() whether anybody counts
+        self._limit_requests(lambda: None)  # a WSGI service looks at its start() whether anybody counts
         self._launcher.launch_service(service)
         if not getattr(service, "announces_ready", False):
             readiness.ready()
@@ -233,7 +231,3 @@ class Worker:
             with suppress(ValueError):  # only the main thread may; an application seldom has a handler
                 signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.setitimer(signal.ITIMER_REAL, max(self._patience, 0.001))
-
-
-def _nothing(*_: object) -> None:
-    """A handler instead of SIG_IGN, which programs that the service starts would inherit."""

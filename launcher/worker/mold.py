@@ -31,6 +31,7 @@ from launcher.supervisor.state import Spawn
 from launcher.worker import application, backends, hook_process, hooks, logs
 from launcher.worker import main as worker
 from launcher.worker.copying import Original, receive
+from launcher.worker.handlers import ignore
 from launcher.worker.hooks import WorkerEnd, WorkerInfo
 from launcher.worker.parent import adopted, die_with
 
@@ -73,8 +74,7 @@ def run(argv: Sequence[str], ties: Ties, channel: socket.socket, *, first: bool)
     `first`: nothing was ever loaded in this container, so `pre_start` is due.
     """
     faulthandler.enable()
-    for signum in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1):  # meant for the supervisor
-        signal.signal(signum, _nothing)
+    ignore(signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1)  # meant for the supervisor
     die_with(ties.supervisor, signal.SIGTERM)
     wire = _socket.socket(fileno=channel.detach())  # eventlet patches `socket`, not this
     try:
@@ -174,7 +174,7 @@ def _fork_twice(ties: Ties, wire: _socket.socket, serial: int, task: Task) -> No
         announce(ties.notice_fd, Born(serial, pid))
         os._exit(0)
 
-    pid = fork(between, prologue=_nothing)
+    pid = fork(between, prologue=lambda: None)
     os.waitid(os.P_PID, pid, os.WEXITED)
 
 
@@ -206,7 +206,3 @@ def _hook(mold: Mold, ties: Ties, request: dict[str, Any]) -> Task:
     about = WorkerEnd(**request["about"]) if request["about"] else None
     run = partial(hook_process.run_alone, hook, mold.conf, about, request["timeout"], ties.supervisor)
     return Task(run, *([hook_process.outlast_term] if about else []))
-
-
-def _nothing(*_: object) -> None:
-    """A handler instead of SIG_IGN, which programs that the application starts would inherit."""

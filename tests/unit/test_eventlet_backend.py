@@ -267,6 +267,23 @@ def test_the_asyncio_hub_is_refused():
     assert "ConfigError: EVENTLET_HUB = asyncio: eventlet's asyncio hub does not survive fork()" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("hub", "why"),
+    [
+        ("nope", "ModuleNotFoundError: No module named 'eventlet.hubs.nope'"),
+        ("kqueue", "selected hub is not available on this system"),
+        ("os:Hub", "no attribute 'Hub'"),
+        ("", "Need to specify a hub"),
+    ],
+)
+@pytest.mark.parametrize("call", ["patch", "after_fork"])
+def test_a_hub_that_is_none_is_named(hub, why, call):
+    code = f"from launcher.worker import backends; backends.select('eventlet').{call}()"
+    last = run(code, EVENTLET_HUB=hub).stderr.splitlines()[-1]
+    assert f"ConfigError: EVENTLET_HUB = {hub}: no hub that eventlet can use here (" in last
+    assert why in last
+
+
 def test_an_asyncio_hub_that_the_application_chose_is_refused_in_the_child():
     code = """
 import os

@@ -12,7 +12,7 @@ from launcher.worker.turns import Turns
 PATIENCE = 10.0  # seconds
 
 
-@pytest.fixture(params=backends.NAMES)
+@pytest.fixture(params=backends.KINDS)
 def backend(monkeypatch, request):
     backend = import_module(f"launcher.worker.backends.{request.param}").BACKEND
     monkeypatch.setattr(backends, "_selected", backend)  # nothing is patched here, so both can be in one process

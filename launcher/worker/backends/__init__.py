@@ -2,11 +2,12 @@
 
 A process uses one backend for its life.  `service/` is written against this protocol only, so the
 same service runs on every backend; a backend's own library is imported when it is selected, never
-before.
+before.  A further one is a module here and an entry in `KINDS`.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,8 +20,32 @@ if TYPE_CHECKING:
 
     from launcher.supervisor.scoreboard import Seat
 
-NAMES = ("eventlet", "threading")
 DEFAULT = "eventlet"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What can be said of a backend before its library is imported."""
+
+    summary: str
+    """What a task is on it, for the help of the option."""
+    has_threads: bool
+    """Whether its workers have more than one native thread, so that a copy of one would lack the others."""
+    notice: str = ""
+    """What who chooses it should know."""
+
+
+KINDS = {
+    "eventlet": Kind(
+        "green threads, the standard library patched for them",
+        has_threads=False,
+        notice="Note: eventlet is in maintenance mode. It gets fixes, also for new versions of Python, but its "
+        "maintainers advise against new use and mean to retire it; what is written against launcher.service alone "
+        "needs no change then.",
+    ),
+    "threading": Kind("native threads, nothing patched; an HTTP server by waitress", has_threads=True),
+}
+"""The backends by the names of their modules here."""
 
 
 class Task(Protocol):
@@ -126,8 +151,8 @@ def select(name: str) -> Backend:
     Raises `ConfigError` if the name is unknown or another backend is in use already.
     """
     global _selected  # noqa: PLW0603 - one backend a process is the rule this module keeps
-    if name not in NAMES:
-        raise ConfigError(f"backend = {name}: unknown backend; use one of: {', '.join(NAMES)}")
+    if name not in KINDS:
+        raise ConfigError(f"backend = {name}: unknown backend; use one of: {', '.join(KINDS)}")
     if _selected is None:
         backend: Backend = import_module(f"{__name__}.{name}").BACKEND
         _selected = backend

@@ -1,8 +1,8 @@
 """Green threads by eventlet: the backend that OpenStack's services are written for.
 
 It exists because those services patch the standard library and expect a hub.  Nothing outside
-`worker/backends/` names eventlet, so this file and `eventlet_wsgi` are all that a move away from
-it has to replace.
+`worker/backends/` uses eventlet, so this file and `eventlet_wsgi` are all that a move away from
+it has to replace; others only step around what a program may have patched.
 
 Guarantees: what a task raises is logged and never reaches the hub, where a SystemExit would end the
 process at a random place; a killed task lets its waiters go, even if it never began; a forked child
@@ -18,6 +18,7 @@ import logging
 import os
 import sys
 import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import ConfigError
@@ -34,7 +35,7 @@ with warnings.catch_warnings(), deferred("eventlet.support.greendns", by=CallsLa
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from types import FrameType
 
     from launcher.supervisor.scoreboard import Seat
@@ -106,9 +107,12 @@ class EventletBackend:
     def patch(self) -> None:
         """Patch the standard library, and import what every forked worker can then share.
 
-        Raises `ConfigError` for a hub that cannot be forked.
+        Raises `ConfigError` for a hub that is not there or cannot be forked.
         """
         _refuse_asyncio(os.environ.get("EVENTLET_HUB", ""), "EVENTLET_HUB")
+        if "EVENTLET_HUB" in os.environ:
+            with _wrong_hub():
+                hubs.use_hub()
         eventlet.monkey_patch()
         import launcher.worker.backends.eventlet_wsgi  # noqa: F401 - not before the patching
 
@@ -121,9 +125,10 @@ class EventletBackend:
         """Give this child a hub of its own (oslo.service calls `use_hub()` for it) and no thread pool.
 
         Tasks begun before the fork go on in the parent only; nothing of them may be touched here.
-        Raises `ConfigError` for a hub that cannot be forked.
+        Raises `ConfigError` for a hub that is not there or cannot be forked.
         """
-        inherited = hubs.get_hub()
+        with _wrong_hub():
+            inherited = hubs.get_hub()
         kind = type(inherited)
         _refuse_asyncio(kind.__module__, "eventlet.hubs.use_hub()")
         _abandon(inherited)
@@ -221,6 +226,18 @@ def _stamp(hub: Any, seat: Seat) -> None:
 
     works()
     hub.do_poll = do_poll
+
+
+@contextmanager
+def _wrong_hub() -> Iterator[None]:
+    """Turn whatever comes of a name that is none of a hub into a `ConfigError`."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - eventlet raises no less, and the module named may be anybody's
+        raise ConfigError(
+            f"EVENTLET_HUB = {os.environ.get('EVENTLET_HUB')}: no hub that eventlet can use here "
+            f"({type(error).__name__}: {error}); unset it or use epolls"
+        ) from None
 
 
 def _refuse_asyncio(hub: str, source: str) -> None:
