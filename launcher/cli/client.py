@@ -167,14 +167,37 @@ def _theirs(owner: int | None) -> str:
 
 
 def _known_to_the_kernel() -> Iterator[str]:
-    """Yield the control sockets in this network namespace; proc(5), /proc/net/unix."""
+    """Yield the control sockets in this network namespace that PID 1 may have; proc(5), /proc/net/unix.
+
+    Others have theirs here too where the network is shared: to knock there would wake who shall sleep.
+    """
     try:
         with open("/proc/net/unix", "rb") as table:  # noqa: PTH123 - pathlib costs more than all the rest
-            paths = [line.split()[-1].decode(errors="surrogateescape") for line in table if b"launcher" in line]
+            rows = [line.split() for line in table if b"launcher" in line]
     except OSError:
         return
-    for path in paths:
+    ours = _inodes_of_pid_1()
+    for inode, path in ((row[-2].decode(), row[-1].decode(errors="surrogateescape")) for row in rows):
+        if ours is not None and inode not in ours:
+            continue
         if path.endswith(f"/{FILE_NAME}"):
             yield path
         elif path.startswith("@launcher-"):
             yield f"\0{path[1:]}"
+
+
+def _inodes_of_pid_1() -> set[str] | None:
+    """Return the inodes of its open sockets, or None where they may not be read."""
+    try:
+        fds = os.listdir("/proc/1/fd")  # noqa: PTH208 - pathlib costs more than all the rest
+    except OSError:
+        return None
+    links = [_link(f"/proc/1/fd/{fd}") for fd in fds]
+    return {link[len("socket:[") : -1] for link in links if link.startswith("socket:[")}
+
+
+def _link(path: str) -> str:
+    try:
+        return os.readlink(path)  # noqa: PTH115 - pathlib costs more than all the rest
+    except OSError:  # closed meanwhile
+        return ""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from typing import TYPE_CHECKING
 
 from tests.functional import proc
 from tests.functional.cases import WEB
+from tests.functional.program import AS_PID1, LAUNCHER
 from tests.functional.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -37,6 +39,15 @@ def test_idle_pid_1_does_not_wake(program: Program) -> None:
     wait_settled(program.pid)
     before = switches(program.pid)
     time.sleep(IDLE)
+    assert switches(program.pid) == before
+
+
+def test_commands_that_look_for_their_own_supervisor_do_not_wake_it(program: Program) -> None:
+    program.serve(WEB, services="app:web=1")
+    wait_settled(program.pid)
+    before = switches(program.pid)
+    elsewhere = program.environment(LAUNCHER_RUNTIME_DIR=None)
+    subprocess.run([*AS_PID1, *LAUNCHER, "healthcheck"], env=elsewhere, timeout=60, check=False)
     assert switches(program.pid) == before
 
 
