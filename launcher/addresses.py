@@ -1,7 +1,7 @@
 """The addresses that services listen on, as a user writes them: `[SERVICE=]ADDRESS`.
 
-Nothing is bound or looked up here.  What parses can be handed to the supervisor, which binds it; whether the address
-is in use, only the kernel knows.  The supervisor uses this too: it imports next to nothing.
+Nothing is bound or looked up here; names are another file's part.  What parses can be bound by the supervisor; whether
+the address is in use, only the kernel knows.  The supervisor uses this too: it imports next to nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ LONGEST_PATH = 107  # bytes; sockaddr_un has 108, one of them the final NUL
 LAST_PORT = 65535
 ANY_PORT = "0"
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - what a user may ask for
+_IPV4 = re.compile(r"[0-9.]+")
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_.-]{0,253}", re.ASCII)
 
 
@@ -71,6 +72,11 @@ def is_ipv6(host: str) -> bool:
     return ":" in host
 
 
+def is_name(host: str) -> bool:
+    """Whether the host of an identity has to be looked up."""
+    return not is_ipv6(host) and not _IPV4.fullmatch(host)
+
+
 def _unix(path: str) -> tuple[str, ...]:
     if not path or "\0" in path:
         raise ValueError("no path after unix:")
@@ -91,7 +97,7 @@ def _host(host: str) -> str:
         return _ipv6(host[1:-1])
     if ":" in host:
         raise ValueError(f"must be {FORMS}; an IPv6 address needs its brackets")
-    if re.fullmatch(r"[0-9.]+", host):
+    if _IPV4.fullmatch(host):
         return _ipv4(host)
     if not _HOST_NAME.fullmatch(host):
         raise ValueError(f"not a host name; must be {FORMS}")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from launcher import config
 from launcher.errors import EXIT_SOFTWARE, LauncherError
+from launcher.names import look_up
 from launcher.service.services import Launcher, check_service
 from launcher.supervisor.loop import Loop
 from launcher.supervisor.signals import SignalInbox
@@ -219,7 +220,7 @@ class ProcessLauncher:
         self.wait()
 
     def _settings(self) -> Settings:
-        settings = config.settings(self.conf, [_entry(wrapper) for wrapper in self._wrappers.values()])
+        settings = look_up(config.settings(self.conf, [_entry(wrapper) for wrapper in self._wrappers.values()]))
         backends.select(self.conf.launcher.backend)
         return replace(settings, reset_on_hup=self._method == "mutate")
 

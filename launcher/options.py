@@ -70,7 +70,7 @@ OPTIONS: tuple[cfg.Opt, ...] = (
         ["0.0.0.0:8080"],
         "Addresses to serve on, [SERVICE=]ADDRESS, several separated by commas.",
         "ADDRESS is HOST:PORT, :PORT, [IPV6]:PORT or unix:PATH; port 0 is any free port,",
-        "and an IPv6 address takes IPv6 clients only.",
+        "and an IPv6 address takes IPv6 clients only. A name stands for its first IPv4 address at the start or reload.",
         "Without SERVICE= it goes to the only service that wants a socket.",
     ),
     _option(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from launcher import config
 from launcher.cli.table import table
 from launcher.errors import LauncherError
+from launcher.names import look_up
 from launcher.spelling import plain
 from launcher.worker import application, backends, hooks
 
@@ -34,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
         targets = config.targets(conf)
         if targets:
             backends.select(conf.launcher.backend).patch()
-        settings = config.settings(conf, application.load(targets))
+        settings = look_up(config.settings(conf, application.load(targets)))
         hooks.load(config.hooks(conf))
     except LauncherError as err:
         for line in str(err).splitlines():

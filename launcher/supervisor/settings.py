@@ -61,6 +61,13 @@ class Listen:
     """Where it was set, for the message that says it cannot be bound."""
     blocking: bool = False
     """What a command gets, as from systemd: it may know of nothing else."""
+    numeric: str = ""
+    """The same address with a number for its host, where that is a name."""
+
+    @property
+    def to_bind(self) -> str:
+        """The address as the kernel knows it: nothing is left to be looked up."""
+        return self.numeric or self.address
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Listening sockets: bound once by the supervisor, shared by all workers of a service.
 
 Guarantees: a worker that dies takes no queued connection with it; a reload that keeps an address,
-however it spells it, keeps its socket.  Assumes addresses that `launcher.addresses` has checked: what can
-still be wrong is what only the kernel knows, and it is told in one line.
+however it spells it, keeps its socket.  Assumes addresses that `launcher.addresses` has checked, and `launcher.names`
+has looked up: what can still be wrong is what only the kernel knows, and it is told in one line.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from launcher.addresses import ANY_PORT, identity, is_ipv6, overlap
@@ -47,12 +46,12 @@ class Listeners:
                     problems.append(f"listen = {listen.address} ({listen.source}): {CHANGED_HANDS}")
                 continue
             try:
-                fresh[key] = _bind(listen.address, blocking=listen.blocking)
+                fresh[key] = _bind(listen.to_bind, blocking=listen.blocking)
             except OSError as error:
-                why = self._ours(listen.address, error) or _explain(listen.address, error)
+                why = self._ours(listen.to_bind, error) or _explain(listen.address, error)
                 problems.append(f"listen = {listen.address} ({listen.source}): {why}")
                 continue
-            if _is_any_port(identity(listen.address)):
+            if _is_any_port(identity(listen.to_bind)):
                 chosen.append(f"{listen.service}: listens on {_name(fresh[key])}, a free port")
         if problems:
             _close(fresh)
@@ -78,11 +77,8 @@ class Listeners:
         """Say so if it is a socket of our own that is in the way."""
         if error.errno != errno.EADDRINUSE or address.startswith("unix:"):
             return ""
-        kind, host, port = identity(address)
-        with suppress(OSError):
-            host = host if is_ipv6(host) else unpatched("socket").gethostbyname(host)
         for name in (_name(each) for key, each in self._open.items() if key[0] != "unix"):
-            if overlap((kind, host, port), identity(name)):
+            if overlap(identity(address), identity(name)):
                 return f"the launcher itself listens on {name}; this change takes a restart, a reload cannot make it"
         return ""
 
@@ -102,7 +98,7 @@ def _keyed(wanted: Iterable[Listen]) -> Iterator[tuple[Key, Listen]]:
     """Tell which are the same: an address in any spelling; of a service, the nth free port at a host."""
     seen: dict[Key, int] = {}
     for listen in wanted:
-        key = identity(listen.address)
+        key = identity(listen.to_bind)
         if _is_any_port(key):
             key = (*key, listen.service)
             seen[key] = seen.get(key, 0) + 1

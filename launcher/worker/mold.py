@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from launcher import config
 from launcher.errors import EXIT_SOFTWARE, LauncherError
+from launcher.names import look_up
 from launcher.supervisor.notices import Born, ForkFailed, announce
 from launcher.supervisor.spawn import Loaded, fork
 from launcher.supervisor.state import Spawn
@@ -114,7 +115,7 @@ def load(argv: Sequence[str], wire: _socket.socket, *, first: bool) -> Mold:
     if _speak_to_others(sys.modules.keys() - ours):
         backends.current().complete()
     logs.configure(conf.launcher.log_level, conf.launcher.log_format)
-    mold = Mold(conf, entries, found, config.settings(conf, entries))
+    mold = Mold(conf, entries, found, look_up(config.settings(conf, entries)))
     if first and "pre_start" in found:
         _pre_start(found["pre_start"], conf, wire)
     if "preload" in found:
