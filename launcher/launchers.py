@@ -10,6 +10,7 @@ from __future__ import annotations
 import faulthandler
 import os
 import traceback
+from contextlib import suppress
 from dataclasses import replace
 from math import inf
 from signal import Signals
@@ -23,6 +24,7 @@ from launcher.service.services import Launcher, check_service
 from launcher.supervisor.loop import Loop
 from launcher.supervisor.signals import SignalInbox
 from launcher.supervisor.spawn import ForkSpawner, Loaded
+from launcher.supervisor.superior import Superior, reloading
 from launcher.worker import backends
 from launcher.worker import main as worker
 from launcher.worker.application import Entry, Target
@@ -89,6 +91,7 @@ class ServiceLauncher(Launcher):
         self._inbox = SignalInbox((Signals.SIGTERM, Signals.SIGINT, Signals.SIGHUP, worker.NUDGE))
         self._stopping = backends.current().event()
         self._reloads = Turns(self._reload)
+        self._superior = Superior.of(os.environ)
         self._code = 0
         backends.current().spawn(worker.obey_signals, self._inbox, self._obey)
 
@@ -97,13 +100,27 @@ class ServiceLauncher(Launcher):
 
         The result is 0, or 1 if a service could not be started again by a reload.
         """
+        self._tell("READY=1")
         backends.current().spawn(self._stop_when_told)
+        if self._superior.patience < inf:
+            backends.current().spawn(self._live)
         super().wait()
         faulthandler.cancel_dump_traceback_later()
         return self._code
 
+    def _tell(self, message: str) -> None:
+        """Tell whoever started us, if it wants to know; who is not there hears nothing."""
+        if self._superior.address:
+            with suppress(OSError):
+                self._superior.send(message)
+
+    def _live(self) -> None:
+        while not self._stopping.wait(self._superior.patience / 2):
+            self._tell("WATCHDOG=1")
+
     def _stop_when_told(self) -> None:
         self._stopping.wait()
+        self._tell("STOPPING=1")
         if self._patience < inf:
             faulthandler.dump_traceback_later(max(self._patience, 0.001), exit=True)
         self.stop()
@@ -119,6 +136,14 @@ class ServiceLauncher(Launcher):
     def _reload(self) -> None:
         if self._stopping.is_set():
             return
+        self._tell(reloading())
+        try:
+            self._take_up()
+        finally:  # the services go on, whatever it was
+            if not self._stopping.is_set():
+                self._tell("READY=1")
+
+    def _take_up(self) -> None:
         if self._mutate:
             self.conf.mutate_config_files()
         else:

@@ -22,6 +22,7 @@ from launcher.supervisor.control import ControlSocket
 from launcher.supervisor.core import Core, exit_code
 from launcher.supervisor.elasticity import Elasticity
 from launcher.supervisor.generations import Generations
+from launcher.supervisor.herald import Herald
 from launcher.supervisor.hooks import WORKER_EXIT, Hooks
 from launcher.supervisor.log import Log
 from launcher.supervisor.memory import MemoryLimit
@@ -46,6 +47,7 @@ from launcher.supervisor.state import (
     Tell,
 )
 from launcher.supervisor.status import Status
+from launcher.supervisor.superior import Superior
 from launcher.supervisor.timers import Timers
 from launcher.supervisor.unpatched import unpatched
 from launcher.supervisor.watchdog import Watchdog
@@ -89,7 +91,9 @@ class Loop:
         self._reloads = Reloads()
         self._scoreboard = Scoreboard()
         status = Status(self.core, self._reloads, self._scoreboard)
-        self._orders = Orders(self.core, self.log, self.generations, status)
+        superior = Superior.of(os.environ)
+        self._herald = Herald(superior, self.core, status, self._reloads, self.timers, self.log)
+        self._orders = Orders(self.core, self.log, self.generations, status, self._herald.reload_begins)
         requests = Requests(self.core, self._orders, self._reloads, status)
         self._memory_limit = MemoryLimit(self.core, self.generations, self.timers, self.log, random)
         self._oom_kills = OomKills()
@@ -191,6 +195,7 @@ class Loop:
         while (action := self.core.next_action(monotonic())) is not None:
             self._perform(action)
         self.generations.forget_unused()
+        self._herald.look()
 
     def close(self) -> None:
         """Give signals and descriptors back, after `run`."""

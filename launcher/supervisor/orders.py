@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from launcher.supervisor.sending import send
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from launcher.supervisor.commands import Commands
     from launcher.supervisor.core import Core
     from launcher.supervisor.generations import Generations
@@ -17,10 +19,21 @@ if TYPE_CHECKING:
 
 
 class Orders:
-    """Obeys."""
+    """Obeys.
 
-    def __init__(self, core: Core, log: Log, generations: Generations, status: Status) -> None:
+    Parameters: whom to tell, and whom to ask; `reload_begins`, to be told that one was asked for.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        log: Log,
+        generations: Generations,
+        status: Status,
+        reload_begins: Callable[[], object],
+    ) -> None:
         self._core, self._log, self._generations, self._status = core, log, generations, status
+        self._reload_begins = reload_begins
         self.commands: Commands | None = None
 
     def obey(self, signum: int) -> None:
@@ -52,6 +65,7 @@ class Orders:
 
     def reload(self) -> int | None:
         """Take up configuration and code anew; return the generation, or None where the workers only reset."""
+        self._reload_begins()
         if self._generations.current.reset_on_hup:
             self._forward(Signals.SIGHUP)
             return None

@@ -31,6 +31,11 @@ class Status:
         services = self._core.services.values()
         return not self._core.stopping and bool(services) and all(each.ready or each.idle for each in services)
 
+    def is_complete(self) -> bool:
+        """Whether every service has all the workers that it shall have, ready."""
+        services = self._core.services.values()
+        return bool(services) and all(each.ready >= each.target - each.over for each in services)
+
     def reloading(self) -> int | None:
         """Return the generation that a reload is on the way to."""
         state = self._core.state
@@ -46,7 +51,7 @@ class Status:
             "version": __version__,
             "pid": os.getpid(),
             "uptime": round(now - self._started, 3),
-            "state": self._state(),
+            "state": self.state(),
             "stopping": self._core.stopping,
             "generation": max((each.version.generation for each in services), default=0),
             "reloading": self.reloading(),
@@ -78,7 +83,13 @@ class Status:
         for child in self._core.children.values():
             yield f"state: {title(child)}: {child.stage.name.lower()} for {monotonic() - child.since:.1f} s"
 
-    def _state(self) -> str:
+    def counts(self) -> str:
+        """Return for people how many workers of each service are ready."""
+        services = self._core.services.values()
+        return ", ".join(f"{each.name} {each.ready}/{each.target}" for each in services) or "nothing loaded yet"
+
+    def state(self) -> str:
+        """Return `starting`, `ready`, `not ready` or `stopping`."""
         if self._core.stopping:
             return "stopping"
         if self.is_ready():

@@ -46,7 +46,7 @@ def served() -> tuple[Core, Requests]:
     generations = SimpleNamespace(current=SimpleNamespace(reset_on_hup=False))
     reloads = Reloads()
     status = Status(core, reloads, SCOREBOARD)
-    return core, Requests(core, Orders(core, log, generations, status), reloads, status)
+    return core, Requests(core, Orders(core, log, generations, status, lambda: None), reloads, status)
 
 
 def is_proper(request: dict) -> bool:

@@ -1,0 +1,40 @@
+"""What of the environment is meant for us."""
+
+from __future__ import annotations
+
+import os
+from math import inf
+
+import pytest
+
+from launcher.supervisor.superior import LONGEST, SHORTEST, Superior
+
+
+def test_nobody_wants_to_know():
+    environ = {"WATCHDOG_USEC": "1000000", "HOME": "/"}
+    assert Superior.of(environ) == Superior("", inf, None)
+    assert environ == {"HOME": "/"}
+
+
+def test_everything_is_taken_out():
+    environ = {"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "3000000", "WATCHDOG_PID": str(os.getpid())}
+    assert Superior.of(environ) == Superior("/x", 3.0, None)
+    assert environ == {}
+
+
+@pytest.mark.parametrize(
+    ("microseconds", "seconds"),
+    [("", inf), ("0", inf), ("-1", inf), ("1e6", inf), ("٣", inf), ("1", 2 * SHORTEST), ("9" * 20, LONGEST)],
+)
+def test_a_patience_that_makes_no_sense(microseconds, seconds):
+    assert Superior.of({"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": microseconds}).patience == seconds
+
+
+def test_another_process_is_meant():
+    environ = {"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "3000000", "WATCHDOG_PID": str(os.getppid())}
+    assert Superior.of(environ) == Superior("/x", inf, None)
+
+
+def test_a_parent_that_has_not_executed_us():
+    assert Superior.of({"NOTIFY_SOCKET": "/x", "SYSTEMD_EXEC_PID": str(os.getppid())}).main_pid == os.getpid()
+    assert Superior.of({"NOTIFY_SOCKET": "/x", "SYSTEMD_EXEC_PID": str(os.getpid())}).main_pid is None
