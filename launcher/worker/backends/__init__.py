@@ -161,6 +161,12 @@ def select(name: str) -> Backend:
     return _selected
 
 
+def deselect() -> None:
+    """Forget the choice; for a test that goes through several backends in one process, where none is in use yet."""
+    global _selected  # noqa: PLW0603 - as above
+    _selected = None
+
+
 def current() -> Backend:
     """Return the backend in use; the default one is selected by the first who asks."""
     return _selected or select(DEFAULT)

@@ -1,0 +1,106 @@
+"""Runs tests of the wheel, each in a process of its own, several at a time.
+
+Usage: `runner RESULTS`, the names on standard input.  They are forked off a process that has imported everything once.
+What comes of a test is in the file of its name in RESULTS: its outcome, and on the lines below what was said.
+`runner --list` prints what tests unittest finds in the modules of those names, as far as they can be imported.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import posix
+import sys
+import traceback
+import unittest
+from importlib import import_module
+from pathlib import Path
+from signal import SIGTERM
+from typing import TYPE_CHECKING
+
+from launcher.supervisor import reaper
+from launcher.supervisor.prctl import PR_SET_PDEATHSIG, prctl
+from tests.functional.oslo.wheel import PACKAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import ModuleType
+
+AT_A_TIME = 6  # most of the slow ones sleep
+PATIENCE = 60  # seconds
+
+
+def main(results: Path, names: list[str]) -> None:
+    prctl(PR_SET_PDEATHSIG, SIGTERM)
+    reaper.adopt_orphans()
+    list(_modules(names))
+    running: dict[int, str] = {}
+    while names or running:
+        while names and len(running) < AT_A_TIME:
+            name = names.pop(0)
+            running[_start(name, results)] = name
+        dead = posix.waitid(posix.P_ALL, 0, posix.WEXITED)  # `os` may be patched
+        if (name := running.pop(dead.si_pid, None)) is not None:
+            _end(name, dead.si_status, results)
+    reaper.sweep(grace=0)
+
+
+def found(names: list[str]) -> Iterable[str]:
+    """Return the names of all tests in the modules of these."""
+    for module in _modules(names):
+        for suite in unittest.defaultTestLoader.loadTestsFromModule(module):
+            yield from (test.id().removeprefix(f"{PACKAGE}.") for test in suite)
+
+
+def _modules(names: list[str]) -> Iterable[ModuleType]:
+    """Import the modules, those that can be; the tests of the others will say why not."""
+    for name in sorted({name.rsplit(".", 2)[0] for name in names}):
+        try:
+            yield import_module(f"{PACKAGE}.{name}")
+        except Exception:  # noqa: BLE001, S112
+            continue
+
+
+def _start(name: str, results: Path) -> int:
+    pid = posix.fork()
+    if pid == 0:
+        try:
+            _run(name, results)
+        except BaseException:  # noqa: BLE001 - nothing may unwind into the runner
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(0)
+    return pid
+
+
+def _run(name: str, results: Path) -> None:
+    output = os.open(results / f"{name}.output", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    faulthandler.dump_traceback_later(PATIENCE, exit=True)
+    test = unittest.defaultTestLoader.loadTestsFromName(f"{PACKAGE}.{name}")
+    result = unittest.TextTestRunner(stream=sys.stderr).run(test)
+    outcome = "passed" if result.wasSuccessful() and not result.skipped else "failed"
+    _write(results / f"{name}.outcome", outcome)
+
+
+def _end(name: str, status: int, results: Path) -> None:
+    outcome, output = results / f"{name}.outcome", results / f"{name}.output"
+    said = outcome.read_text() if outcome.exists() else f"died: {status}"
+    _write(results / name, f"{said}\n{output.read_text(errors='replace') if output.exists() else ''}")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file that nobody sees half of."""
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(text)
+    new.rename(path)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--list":
+        sys.stdout.write("\n".join(found(sys.stdin.read().split())))
+    else:
+        main(Path(sys.argv[1]), sys.stdin.read().split())
