@@ -125,6 +125,25 @@ def test_application_is_patched_before_it_is_imported(check, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("statement", "code", "end"),
+    [
+        ("os._exit(0)", 78, "exit code 0"),
+        ("os._exit(3)", 78, "exit code 3"),
+        ("os.closerange(3, 256); os._exit(3)", 78, "exit code 3"),
+        ("os.kill(os.getpid(), 9)", 137, "killed by KILL"),
+    ],
+)
+def test_an_application_that_ends_the_process_is_a_line(check, tmp_path, statement, code, end):
+    (tmp_path / "ends.py").write_text(f"import os\n{statement}\n")
+    done = check("ends:api", "shop:api", "--pre-start", "ends:migrate")
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr == (
+        "launcher: error: ends:api (command line), shop:api (command line), ends:migrate (command line): "
+        f"loading ends the process: {end}; no worker could come of it\n"
+    )
+
+
+@pytest.mark.parametrize(
     ("policy", "seconds"),
     [
         (Policy(), 10),
