@@ -8,6 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from launcher.launchers import ProcessLauncher, ServiceLauncher, launch
     from launcher.service.base import Service, ServiceBase
+    from launcher.service.identity import worker_id
     from launcher.service.quota import served
     from launcher.service.readiness import ready
     from launcher.service.services import Launcher, Services
@@ -29,6 +30,7 @@ __all__ = [
     "launch",
     "ready",
     "served",
+    "worker_id",
 ]
 
 _HOMES = {
@@ -43,6 +45,7 @@ _HOMES = {
     "launch": "launcher.launchers",
     "ready": "launcher.service.readiness",
     "served": "launcher.service.quota",
+    "worker_id": "launcher.service.identity",
 }
 
 

@@ -270,7 +270,7 @@ class ProcessLauncher:
 
     def _run(self, spawn: Spawn, listeners: Sequence[socket.socket]) -> int:
         service = self._wrappers[spawn.service].service
-        given = worker.Given([listener.detach() for listener in listeners])
+        given = worker.Given(spawn.slot, [listener.detach() for listener in listeners])
         settings = self._loop.generations.settings[spawn.generation]
         return worker.run(lambda: service, self.conf, settings, self._ties.of(spawn), given)
 

@@ -60,7 +60,9 @@ class Commands:
             for _ in ("stdout", "stderr"):
                 pipes += os.pipe2(os.O_CLOEXEC)
             notify_socket = self._notify_socket() if command.notifies else ""
-            execution = Execution(spawn.service, command.words_for(spawn.slot), (pipes[1], pipes[3]), notify_socket)
+            execution = Execution(
+                spawn.service, spawn.slot, command.words_for(spawn.slot), (pipes[1], pipes[3]), notify_socket
+            )
             pid = exec_spawner.spawn(execution, listeners, self._host.ties())
         except OSError:
             for fd in pipes:

@@ -1,9 +1,10 @@
 """How a command comes to be: forked by PID 1 itself, and executed.
 
 Guarantees: the command begins with every signal at its default and none blocked, in a process group of its
-own, with the environment of the container, and with no descriptor but /dev/null as stdin, its two output
-pipes, and the listening sockets of its service from 3 on (sd_listen_fds(3)).  TERM tells it when the
-supervisor is gone.  What cannot be executed is told as a notice, and ends with 127 or 126.
+own, with the environment of the container and its own number in LAUNCHER_WORKER_ID, and with no descriptor
+but /dev/null as stdin, its two output pipes, and the listening sockets of its service from 3 on
+(sd_listen_fds(3)).  TERM tells it when the supervisor is gone.  What cannot be executed is told as a notice,
+and ends with 127 or 126.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 EXIT_NOT_FOUND = 127
 EXIT_NOT_EXECUTABLE = 126
 SIGTERM = 15
+WORKER_ID = "LAUNCHER_WORKER_ID"
 # What a supervisor of our own may have told us is not meant for those below us.
 FOR_US_ALONE = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC")
 
@@ -38,6 +40,7 @@ class Execution:
     """What is to be executed, and how it is connected."""
 
     service: str
+    slot: int
     words: list[str]
     output: tuple[int, int]
     """The ends for writing of the pipes for stdout and stderr."""
@@ -95,6 +98,7 @@ def _set_environment(execution: Execution, sockets: int) -> None:
     environment.for_child()
     for name in FOR_US_ALONE:
         os.environ.pop(name, None)
+    os.environ[WORKER_ID] = str(execution.slot)
     if sockets:
         os.environ["LISTEN_PID"] = str(os.getpid())
         os.environ["LISTEN_FDS"] = str(sockets)

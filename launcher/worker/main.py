@@ -21,7 +21,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import LauncherError
-from launcher.service import quota, readiness
+from launcher.service import identity, quota, readiness
 from launcher.service.services import Launcher
 from launcher.supervisor.notices import Ready, Spent, announce
 from launcher.supervisor.pacing import lowered
@@ -49,6 +49,8 @@ logger = logging.getLogger("launcher.worker")
 class Given:
     """What the supervisor has sent for a worker."""
 
+    slot: int
+    """Its number among those of its service."""
     listeners: Sequence[int]
     """Descriptors of listening sockets, which are taken over."""
     original: Original | None = None
@@ -60,6 +62,7 @@ def run(make: Callable[[], Any], conf: Any, settings: Settings, ties: Ties, give
     backends.current().after_fork()
     _take_seat(ties.scoreboard.seat(ties.seat))
     reseed()
+    identity.become(given.slot)
     faulthandler.enable()  # ABRT shows where it hangs
     if not die_with(ties.supervisor, signal.SIGTERM):
         return 1

@@ -195,7 +195,7 @@ def _worker(mold: Mold, ties: Ties, request: dict[str, Any], fds: list[int]) -> 
 
     def run() -> int:
         original = Original(fds.pop(), fds, partial(_serve, mold, ties), ties) if spawn.seasons else None
-        return worker.run(make, mold.conf, mold.settings, ties.of(spawn), worker.Given(fds, original))
+        return worker.run(make, mold.conf, mold.settings, ties.of(spawn), worker.Given(spawn.slot, fds, original))
 
     return Task(run)
 

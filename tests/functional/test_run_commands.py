@@ -99,7 +99,7 @@ class TestWhatItGets:
         assert proc.signals(outer, "SigBlk") == set()
         assert proc.signals(outer, "SigIgn") <= {32, 33}  # the C library's own, which posix_spawn(3) ignores
         environ = dict(line.split("=", 1) for line in proc._read(outer, "environ").split("\0") if line)
-        assert environ == program.environment()
+        assert environ == program.environment(LAUNCHER_WORKER_ID="0")
 
     def test_as_many_words_as_the_kernel_takes(self, program, run):
         words = " ".join("x" * 60_000 for _ in range(5))  # far more than a message between mold and PID 1
