@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from launcher.service.quota import served
     from launcher.service.readiness import ready
     from launcher.service.services import Launcher, Services
+    from launcher.service.signals import on_signal
     from launcher.service.threadgroup import ThreadGroup
     from launcher.service.wsgi import WSGIService
 
@@ -28,6 +29,7 @@ __all__ = [
     "WSGIService",
     "__version__",
     "launch",
+    "on_signal",
     "ready",
     "served",
     "worker_id",
@@ -43,6 +45,7 @@ _HOMES = {
     "ThreadGroup": "launcher.service.threadgroup",
     "WSGIService": "launcher.service.wsgi",
     "launch": "launcher.launchers",
+    "on_signal": "launcher.service.signals",
     "ready": "launcher.service.readiness",
     "served": "launcher.service.quota",
     "worker_id": "launcher.service.identity",

@@ -21,6 +21,7 @@ from launcher import config
 from launcher.errors import EXIT_SOFTWARE, LauncherError
 from launcher.names import look_up
 from launcher.service.services import Launcher, check_service
+from launcher.service.signals import HANDLERS
 from launcher.supervisor.loop import Loop
 from launcher.supervisor.signals import SignalInbox
 from launcher.supervisor.spawn import ForkSpawner, Loaded
@@ -89,6 +90,7 @@ class ServiceLauncher(Launcher):
         self._read_settings()
         super().__init__(conf)
         self._inbox = SignalInbox((Signals.SIGTERM, Signals.SIGINT, Signals.SIGHUP, worker.NUDGE))
+        HANDLERS.attach(self._inbox)
         self._stopping = backends.current().event()
         self._reloads = Turns(self._reload)
         self._superior = Superior.of(os.environ)
@@ -130,8 +132,9 @@ class ServiceLauncher(Launcher):
             self._reloads.ask()
         elif signum == Signals.SIGINT and self._stopping.is_set():
             os._exit(128 + signum)
-        elif signum != worker.NUDGE:
+        elif signum in (Signals.SIGTERM, Signals.SIGINT):
             self._stopping.set()
+        HANDLERS.arrived(signum)
 
     def _reload(self) -> None:
         if self._stopping.is_set():
@@ -205,6 +208,7 @@ class ProcessLauncher:
         config.register(conf)
         self._loop = Loop(self._settings())
         self._ties: Ties = self._loop.ties()
+        HANDLERS.attach(None)  # here signals are the loop's
         backends.current().complete()
         self._loop.spawner = ForkSpawner(self._run, self._prologue, self._load)
         self._code: int | None = None

@@ -73,7 +73,20 @@ class SignalInbox:
         self._before: dict[int, Callable[..., object] | int | None] = {}
         self._wakeup_before = _signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
         for signum in signums:
-            self._before[signum] = _signal.signal(signum, self.record)
+            self.catch(signum)
+
+    def catches(self, signum: int) -> bool:
+        """Whether a signal is among those to catch."""
+        return signum in self._before
+
+    def catch(self, signum: int) -> None:
+        """Catch one signal more.  Raises ValueError in another thread than the main one."""
+        self._before[signum] = _signal.signal(signum, self.record)
+
+    def release(self, signum: int) -> None:
+        """Give a signal back to whoever had it before."""
+        handler = self._before.pop(signum)
+        _signal.signal(signum, handler if handler is not None else _signal.SIG_DFL)
 
     def record(self, signum: int, _frame: object) -> None:
         """Remember a signal: the handler of all of them."""
@@ -106,8 +119,8 @@ class SignalInbox:
     def close(self) -> None:
         """Give the signals back to whoever had them before."""
         _signal.set_wakeup_fd(self._wakeup_before)
-        for signum, handler in self._before.items():
-            _signal.signal(signum, handler if handler is not None else _signal.SIG_DFL)
+        for signum in list(self._before):
+            self.release(signum)
         for fd in self.fds():
             posix.close(fd)
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from launcher.errors import LauncherError
 from launcher.service import identity, quota, readiness
 from launcher.service.services import Launcher
+from launcher.service.signals import HANDLERS
 from launcher.supervisor.notices import Ready, Spent, announce
 from launcher.supervisor.pacing import lowered
 from launcher.supervisor.signals import SignalInbox, name_of
@@ -131,6 +132,8 @@ class Worker:
         self._inbox = SignalInbox(OURS)
         signal.signal(signal.SIGTERM, self._on_term)
         ignore(*(signum for signum in (*FORWARDED, NUDGE) if signal.getsignal(signum) == signal.SIG_DFL))
+        HANDLERS.inherit()
+        HANDLERS.attach(self._inbox)
 
     def run(self, make: Callable[[], Any], listeners: tuple[socket.socket, ...]) -> int:
         """Start the service, serve until told to stop, stop it; return the exit code."""
@@ -195,8 +198,9 @@ class Worker:
                 self._resets.ask()
             case signal.SIGUSR2:
                 self._backend.guard(self._dump_stacks)
-            case _:  # the supervisor speaks for the terminal
+            case signal.SIGINT | signal.SIGQUIT:  # the supervisor speaks for the terminal
                 logger.debug("%s is for the supervisor", name_of(signum))
+        HANDLERS.arrived(signum)
 
     def _reset(self) -> None:
         """`reload_method = reset`: the same process takes up the new configuration (oslo.service: mutate)."""
