@@ -22,7 +22,6 @@ NOT_RUN: dict[str, str] = {
     "test_service": TO_COME,
     "test_spawn_context_integration": TO_COME,
     "test_sslutils": TO_COME,
-    "test_systemd": TO_COME,
     "test_threadgroup": TO_COME,
     "test_wsgi": TO_COME,
 }
