@@ -60,6 +60,10 @@ base-image: engine ## make sure that debian:trixie-slim is here, pulled or made 
 image: engine base-image ## build launcher:latest and launcher-dev:latest
 	@tools/image
 
+openstack: $(stamp) base-image image ## OpenStack's own programs, unmodified, under oslo.service and under launcher.oslo
+	@echo "openstack: nova, cinder, mistral and ironic as PID 1 of containers, side by side"
+	@$(bin)/python -m tests.openstack.table $(ARGS)
+
 bench: .venv-bench/.complete ## measure the launcher beside its peers
 	@echo "bench: the launcher beside its peers, interleaved"
 	@.venv-bench/bin/python -m bench $(ARGS)
@@ -68,6 +72,11 @@ bench-init: .venv-bench/.complete ## measure launcher exec beside tini, dumb-ini
 	@echo "bench-init: launcher exec, tini, dumb-init, catatonit and a bare Python, interleaved"
 	@tools/need cc=gcc tini=tini dumb-init=dumb-init catatonit=catatonit
 	@.venv-bench/bin/python -m bench.init $(ARGS)
+
+bench-oslo: .venv-bench/.complete ## measure launcher.oslo beside oslo.service, on both backends
+	@echo "bench-oslo: one program under launcher.oslo and under oslo.service, side by side"
+	@tools/need unshare=util-linux
+	@.venv-bench/bin/python -m bench.oslo $(ARGS)
 
 lock: $(stamp) ## write requirements/*.txt anew from requirements/*.in; ARGS=--upgrade for newer versions
 	@echo "lock: resolving requirements/*.in"
@@ -87,4 +96,4 @@ $(stamp): requirements/dev.txt pyproject.toml tools/venv bin/start.c
 	@tools/venv $(PYTHON) bench
 	@touch $@
 
-.PHONY: help run test simulate mutants conformance integration check engine base-image image bench bench-init lock clean
+.PHONY: help run test simulate mutants conformance integration openstack check engine base-image image bench bench-init bench-oslo lock clean
