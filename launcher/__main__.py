@@ -30,11 +30,12 @@ usage: launcher COMMAND [ARGUMENT...]
   scale        let a service have so many workers: launcher scale SERVICE N
   reload       take up configuration and code anew (--wait for the outcome)
   stop         end everything gracefully
+  backdoor     enter a worker's debugging shell: launcher backdoor PATH
   healthcheck  ask the supervisor whether it is ready (or --live)
   --version    print the version
 
 `launcher COMMAND --help` says more."""
-COMMANDS = "use run, exec, check, status, top, scale, reload, stop, healthcheck or --version"
+COMMANDS = "use run, exec, check, status, top, scale, reload, stop, backdoor, healthcheck or --version"
 # Under these names the program is that init; docker-init is what Docker calls its tini.
 DIALECTS = {"tini": "tini", "tini-static": "tini", "docker-init": "tini", "dumb-init": "dumb-init"}
 APPLICATION_COMMANDS = ("run", "check")
@@ -90,7 +91,7 @@ def main(mask: "Iterable[int]" = MASK) -> int:
 
 def _other(command: str, arguments: list[str]) -> int:
     match command:
-        case "check" | "healthcheck" | "status" | "top" | "scale" | "reload" | "stop":
+        case "backdoor" | "check" | "healthcheck" | "status" | "top" | "scale" | "reload" | "stop":
             from importlib import import_module
 
             code: int = import_module(f"launcher.cli.{command}").main(arguments)

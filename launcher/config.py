@@ -47,7 +47,7 @@ from launcher.worker import application
 from launcher.worker.hooks import MOMENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from launcher.arguments import Arguments
     from launcher.counts import Count
@@ -121,6 +121,7 @@ def settings(conf: cfg.ConfigOpts, entries: Sequence[Entry]) -> Settings:
     if not isinstance(conf, Configuration):
         _raise(check_foreign(conf))
     group = conf[GROUP]
+    _raise(_backdoor(conf, entries))
     commands = _commands(conf)
     wanted = [*(_of_entry(each, group.remold_after or None) for each in entries), *commands]
     services, notes = _services(conf, wanted)
@@ -136,9 +137,16 @@ def settings(conf: cfg.ConfigOpts, entries: Sequence[Entry]) -> Settings:
         termination_log=group.termination_log,
         max_requests=group.max_requests,
         max_worker_memory=group.max_worker_memory,
+        backdoor_socket=group.backdoor_socket,
         hooks=tuple(name for name in ASKED_FOR if group[name]),
         notes=(*notes, *_not_copied(group.remold_after, entries)),
     )
+
+
+def _backdoor(conf: cfg.ConfigOpts, entries: Sequence[Entry]) -> Iterator[str]:
+    path = conf[GROUP].backdoor_socket
+    if path and len(entries) > 1 and "{pid}" not in path and "{service}" not in path:
+        yield f"{told(conf, 'backdoor_socket', path)}: several services would share a path; put {{service}} into it"
 
 
 @dataclass(frozen=True, slots=True)

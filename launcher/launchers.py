@@ -29,12 +29,14 @@ from launcher.supervisor.superior import Superior, reloading
 from launcher.worker import backends
 from launcher.worker import main as worker
 from launcher.worker.application import Entry, Target
+from launcher.worker.hooks import WorkerInfo
 from launcher.worker.turns import Turns
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Sequence
 
+    from launcher.service.backdoor import Door
     from launcher.supervisor.settings import Settings
     from launcher.supervisor.spawn import Ties
     from launcher.supervisor.state import Spawn
@@ -94,6 +96,7 @@ class ServiceLauncher(Launcher):
         self._stopping = backends.current().event()
         self._reloads = Turns(self._reload)
         self._superior = Superior.of(os.environ)
+        self._door = self._open_door()
         self._code = 0
         backends.current().spawn(worker.obey_signals, self._inbox, self._obey)
 
@@ -108,7 +111,17 @@ class ServiceLauncher(Launcher):
             backends.current().spawn(self._live)
         super().wait()
         faulthandler.cancel_dump_traceback_later()
+        if self._door is not None:
+            self._door.close()
         return self._code
+
+    def _open_door(self) -> Door | None:
+        if not self._backdoor_socket:
+            return None
+        from launcher.service.backdoor import Door
+
+        names = {"conf": self.conf, "services": self.services.services}
+        return Door(self._backdoor_socket, worker=0, service=type(self).__name__, names=names)
 
     def _tell(self, message: str) -> None:
         """Tell whoever started us, if it wants to know; who is not there hears nothing."""
@@ -166,7 +179,9 @@ class ServiceLauncher(Launcher):
             self._stopping.set()
 
     def _read_settings(self) -> None:
-        self._patience = config.settings(self.conf, ()).policy.graceful_shutdown_timeout
+        settings = config.settings(self.conf, ())
+        self._patience = settings.policy.graceful_shutdown_timeout
+        self._backdoor_socket = settings.backdoor_socket
         backends.select(self.conf.launcher.backend)
 
 
@@ -274,7 +289,8 @@ class ProcessLauncher:
 
     def _run(self, spawn: Spawn, listeners: Sequence[socket.socket]) -> int:
         service = self._wrappers[spawn.service].service
-        given = worker.Given(spawn.slot, [listener.detach() for listener in listeners])
+        who = WorkerInfo(spawn.service, spawn.slot, spawn.generation)
+        given = worker.Given(who, [listener.detach() for listener in listeners])
         settings = self._loop.generations.settings[spawn.generation]
         return worker.run(lambda: service, self.conf, settings, self._ties.of(spawn), given)
 

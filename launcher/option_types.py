@@ -130,6 +130,19 @@ class AbsolutePath(Constrained, types.String):
         return path
 
 
+class BackdoorPath(Constrained, types.String):
+    """An absolute path of which each worker gets its own, or nothing."""
+
+    allowed = "an absolute path with {pid} or {worker} in it, no other braces but {service}, or nothing"
+    _form = re.compile(r"(/([^{}\0]|\{(pid|worker|service)\})+)?")
+
+    def __call__(self, value: Any) -> str:
+        path = str(super().__call__(value))
+        if not self._form.fullmatch(path) or (path and "{pid}" not in path and "{worker}" not in path):
+            raise ValueError(self.allowed)
+        return path
+
+
 class Function(Constrained, types.String):
     """A function of the application, or nothing."""
 

@@ -12,6 +12,7 @@ from oslo_config import cfg
 
 from launcher.option_types import (
     AbsolutePath,
+    BackdoorPath,
     Bytes,
     Choice,
     Fraction,
@@ -251,6 +252,14 @@ OPTIONS: tuple[cfg.Opt, ...] = (
         AbsolutePath(),
         "",
         "Directory for the launcher's own sockets. If empty, the launcher finds a writable one.",
+    ),
+    _option(
+        "backdoor_socket",
+        BackdoorPath(),
+        "",
+        "Path of a Unix socket at which root and the worker's own user get a Python shell in a running worker.",
+        "{pid} becomes the worker's PID, {worker} its number from 0, {service} the name of its service;",
+        "a folder that is not there is made. If empty, there is none.",
     ),
     _option("log_format", Choice(console="for people", json="for machines"), "console", "The form of log lines."),
     _option(

@@ -107,6 +107,8 @@ class Settings:
     """After which a worker asks to be replaced; 0 is never."""
     max_worker_memory: int = 0
     """Bytes at which a worker is replaced; 0 is never."""
+    backdoor_socket: str = ""
+    """Path of a worker's debugging socket, with placeholders; empty: there is none."""
     hooks: tuple[str, ...] = ()
     """Those of `pre_stop` and `worker_exit` that the application has."""
     notes: tuple[str, ...] = ()

@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 import traceback
-from contextlib import suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -34,11 +34,13 @@ from launcher.worker.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from launcher.supervisor.scoreboard import Seat
     from launcher.supervisor.settings import Settings
     from launcher.supervisor.spawn import Ties
     from launcher.worker.copying import Original, Request
+    from launcher.worker.hooks import WorkerInfo
 
 OURS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR2)
 FORWARDED = (signal.SIGUSR1, signal.SIGWINCH)  # an application that has no use for them must not die of them
@@ -50,8 +52,7 @@ logger = logging.getLogger("launcher.worker")
 class Given:
     """What the supervisor has sent for a worker."""
 
-    slot: int
-    """Its number among those of its service."""
+    who: WorkerInfo
     listeners: Sequence[int]
     """Descriptors of listening sockets, which are taken over."""
     original: Original | None = None
@@ -63,13 +64,13 @@ def run(make: Callable[[], Any], conf: Any, settings: Settings, ties: Ties, give
     backends.current().after_fork()
     _take_seat(ties.scoreboard.seat(ties.seat))
     reseed()
-    identity.become(given.slot)
+    identity.become(given.who.slot)
     faulthandler.enable()  # ABRT shows where it hangs
     if not die_with(ties.supervisor, signal.SIGTERM):
         return 1
     listeners = tuple(socket.socket(fileno=fd) for fd in given.listeners)
     try:
-        return Worker(conf, settings, ties, given.original).run(make, listeners)
+        return Worker(conf, settings, ties, given).run(make, listeners)
     except LauncherError as error:
         for line in str(error).splitlines():
             sys.stderr.write(f"launcher: error: {line}\n")
@@ -113,10 +114,10 @@ def _take_seat(seat: Seat) -> None:
 class Worker:
     """One service in one process.
 
-    Parameters: the application's configuration, the supervisor's settings, the ties to it, and who makes copies.
+    Parameters: the application's configuration, the supervisor's settings, the ties to it, and what it has sent.
     """
 
-    def __init__(self, conf: Any, settings: Settings, ties: Ties, original: Original | None) -> None:
+    def __init__(self, conf: Any, settings: Settings, ties: Ties, given: Given) -> None:
         self._backend = backends.current()
         self._conf = conf
         self._patience = settings.policy.graceful_shutdown_timeout
@@ -125,7 +126,8 @@ class Worker:
         self._ties = ties
         self._launcher = Launcher(conf)
         self._stop, self._wake = self._backend.event(), self._backend.event()
-        self._original = original
+        self._original, self._who = given.original, given.who
+        self._backdoor_socket = settings.backdoor_socket
         self._requests: list[Request] = []
         self._resets = Turns(self._reset)
         self._orphaned = False
@@ -139,6 +141,18 @@ class Worker:
         """Start the service, serve until told to stop, stop it; return the exit code."""
         self._backend.spawn(obey_signals, self._inbox, self._obey)
         self._backend.spawn(self._watch_supervisor)
+        with self._backdoor():
+            return self._serve(make, listeners)
+
+    def _backdoor(self) -> AbstractContextManager[object]:
+        if not self._backdoor_socket:
+            return nullcontext()
+        from launcher.service.backdoor import Door
+
+        names = {"conf": self._conf, "services": self._launcher.services.services}
+        return closing(Door(self._backdoor_socket, worker=self._who.slot, service=self._who.service, names=names))
+
+    def _serve(self, make: Callable[[], Any], listeners: tuple[socket.socket, ...]) -> int:
         if self._mutates:  # what we were forked from may not have seen the last HUP
             self._backend.guard(self._mutate)
         service = make()

@@ -186,16 +186,17 @@ def _adopted(parent: int, run: Callable[[], int]) -> int:
 
 def _worker(mold: Mold, ties: Ties, request: dict[str, Any], fds: list[int]) -> Task:
     spawn = Spawn(**request)
+    who = WorkerInfo(spawn.service, spawn.slot, spawn.generation)
 
     def make() -> Service:
         entry = next(entry for entry in mold.entries if entry.target.name == spawn.service)
         if "post_fork" in mold.hooks:
-            mold.hooks["post_fork"](mold.conf, WorkerInfo(spawn.service, spawn.slot, spawn.generation))
+            mold.hooks["post_fork"](mold.conf, who)
         return entry.make(mold.conf)
 
     def run() -> int:
         original = Original(fds.pop(), fds, partial(_serve, mold, ties), ties) if spawn.seasons else None
-        return worker.run(make, mold.conf, mold.settings, ties.of(spawn), worker.Given(spawn.slot, fds, original))
+        return worker.run(make, mold.conf, mold.settings, ties.of(spawn), worker.Given(who, fds, original))
 
     return Task(run)
 

@@ -123,7 +123,13 @@ class TestPrecedence:
         sample |= {"on_crash_loop": "backoff", "log_format": "JSON", "log_level": "DEBUG"}
         sample |= {"command": "web:sh -c 'echo a, $b'", "restart": "never", "ready": "5"}
         sample |= {"limit_jitter": "0.7", "max_worker_memory": "7G"}
-        sample |= {"runtime_dir": "/r", "termination_log": "/t", "graceful_shutdown_timeout": "70"}
+        sample |= {
+            "runtime_dir": "/r",
+            "termination_log": "/t",
+            "backdoor_socket": "/b/{pid}",
+            "graceful_shutdown_timeout": "70",
+        }
+        sample |= {"backdoor_socket": "/b/{pid}"}
         sample |= dict.fromkeys(MOMENTS, "a:hook")
         argv = []
         for option in OPTIONS:

@@ -114,6 +114,9 @@ class Backend(Protocol):
     def wait_readable(self, fd: int) -> None:
         """Suspend the calling task until `fd` is readable or at its end.  Wakes by the descriptor, not by a timer."""
 
+    def wait_writable(self, fd: int) -> None:
+        """Suspend the calling task until `fd` takes something, or nobody is at its other end.  No timer wakes it."""
+
     def nudge(self) -> None:
         """Have the main thread run the handlers of signals that arrived: the kernel may have woken another for them."""
 

@@ -155,6 +155,10 @@ class EventletBackend:
         """Suspend the calling task until `fd` is readable or at its end.  One task at a time for a descriptor."""
         hubs.trampoline(fd, read=True)
 
+    def wait_writable(self, fd: int) -> None:
+        """Suspend the calling task until `fd` takes something, or nobody is at its other end."""
+        hubs.trampoline(fd, write=True)
+
     def nudge(self) -> None:
         """Do nothing: there is no thread but the main one."""
 

@@ -90,9 +90,11 @@ class ThreadingBackend:
 
     def wait_readable(self, fd: int) -> None:
         """Suspend the calling thread until `fd` is readable or at its end."""
-        poll = select.poll()
-        poll.register(fd, select.POLLIN)
-        poll.poll()
+        _wait_for(fd, select.POLLIN)
+
+    def wait_writable(self, fd: int) -> None:
+        """Suspend the calling thread until `fd` takes something, or nobody is at its other end."""
+        _wait_for(fd, select.POLLOUT)
 
     def nudge(self) -> None:
         """Interrupt what the main thread waits in: else a handler would run when that is over."""
@@ -122,6 +124,12 @@ class ThreadingBackend:
         from launcher.worker.backends.threading_wsgi import ThreadingServer
 
         return ThreadingServer(app, listeners, keepalive_timeout=keepalive_timeout, seat=self._seat)
+
+
+def _wait_for(fd: int, event: int) -> None:
+    poll = select.poll()
+    poll.register(fd, event)
+    poll.poll()
 
 
 def _guard(call: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
