@@ -20,7 +20,7 @@ RETRY = 1.0  # seconds from a failed tick to the next where nobody says
 MOST_DOUBLINGS = 60  # beyond it a float gains nothing, and in the end overflows
 
 
-class TimedOutError(TimeoutError):
+class TimedOutError(Exception):
     """A schedule has given up, as its `timeout` says."""
 
 

@@ -175,3 +175,8 @@ def deselect() -> None:
 def current() -> Backend:
     """Return the backend in use; the default one is selected by the first who asks."""
     return _selected or select(DEFAULT)
+
+
+def has_threads() -> bool:
+    """Whether tasks are native threads on the backend in use."""
+    return KINDS[current().name].has_threads

@@ -12,17 +12,15 @@ HOOK = "backend.tests.test_backend_init.TestBackendHook"
 NOT_RUN: dict[str, str] = {
     "backend.tests.test_backend_init.TestBackend.test_backend_components": TO_COME,
     f"{HOOK}.test_hook_sets_default_backend_when_not_explicitly_initialized": TO_COME,
-    "backend.threading": TO_COME,
+    "backend.threading.test_launcher": TO_COME,
+    "backend.threading.test_signal_handler": TO_COME,
     "functional": TO_COME,
     "test_eventlet_backdoor": TO_COME,
-    "test_fixture": TO_COME,
-    "test_loopingcall": TO_COME,
     "test_multiprocessing": TO_COME,
     "test_periodic": TO_COME,
     "test_service": TO_COME,
     "test_spawn_context_integration": TO_COME,
     "test_sslutils": TO_COME,
-    "test_threadgroup": TO_COME,
     "test_wsgi": TO_COME,
 }
 
