@@ -68,11 +68,12 @@ def test_a_stopped_one_has_no_result(backend):
 
 
 def test_it_may_stop_itself(backend):
-    timers = []
-    timers.append(Timer(Every(0.001), lambda: timers[0].stop()))
-    timers[0].start()
-    assert ended(timers[0]).wait() is None
-    assert timers[0].progress.ticks == 1
+    def tick():
+        timer.stop()
+
+    timer = started(Every(0.001), tick, 0.01)
+    assert ended(timer).wait() is None
+    assert timer.progress.ticks == 1
 
 
 def test_stopped_before_its_first_tick_it_has_none(backend):
