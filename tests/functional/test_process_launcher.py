@@ -356,6 +356,7 @@ def test_workers_do_not_outlive_their_parent(start):
     assert len(script.notes("service", "stop")) == 2
 
 
+@both_backends
 def test_a_worker_stuck_in_a_loop_does_not_outlive_its_parent(start):
     script = start(
         """
@@ -440,6 +441,7 @@ def test_a_worker_has_one_end_of_each_pipe_and_none_of_the_signal_pipe(start):
         assert held[0][1] != held[1][1]
 
 
+@both_backends
 def test_a_worker_keeps_no_socket_of_the_supervisor(start):
     script = start(TWO_WORKERS)
     pids = started(script, 2)
@@ -475,6 +477,7 @@ def test_the_hub_of_the_parent_does_not_go_on_in_a_child(start):
     assert script.stop() == 0
 
 
+@both_backends
 def test_random_numbers_are_seeded_anew(start):
     script = start("""
         class Drawing(Recorder):
@@ -547,6 +550,7 @@ def test_a_reload_cannot_move_a_process_to_another_backend(start):
     assert script.stop() == 0
 
 
+@both_backends
 def test_a_hup_that_cannot_be_followed_changes_nothing(start):
     script = start("""
         class Choosy(Recorder):
@@ -612,6 +616,7 @@ def test_hup_can_mutate_instead(start):
     assert len(script.notes("service", "start")) == 2
 
 
+@both_backends
 def test_a_worker_that_comes_after_a_mutation_has_the_new_values_too(start):
     script = start(MUTATING)
     started(script, 2)

@@ -393,6 +393,7 @@ def test_a_stop_that_takes_too_long_ends_with_1_and_the_stacks(start, way):
     assert "most recent call first" in script.errors()
 
 
+@both_backends
 def test_a_stop_in_time_leaves_no_timer_behind(start):
     script = start(
         """
