@@ -16,8 +16,6 @@ NOT_RUN: dict[str, str] = {
     "backend.threading.test_signal_handler": TO_COME,
     "functional": TO_COME,
     "test_eventlet_backdoor": TO_COME,
-    "test_multiprocessing": TO_COME,
-    "test_periodic": TO_COME,
     "test_service": TO_COME,
     "test_spawn_context_integration": TO_COME,
     "test_sslutils": TO_COME,
