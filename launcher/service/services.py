@@ -13,7 +13,6 @@ from __future__ import annotations
 from threading import RLock
 from typing import Any
 
-from launcher.service import periodic
 from launcher.worker import backends
 
 METHODS = ("start", "stop", "wait", "reset")
@@ -41,8 +40,8 @@ class Services:
         self._done = backends.current().event()
 
     def add(self, service: Any) -> None:
-        """Start a service, then its periodic methods.  What that raises goes to the caller, and it is not added."""
-        self._start(service)
+        """Start a service.  What its `start()` raises goes to the caller, and the service is not added."""
+        service.start()
         self.services.append(service)
 
     def stop(self) -> None:
@@ -77,12 +76,7 @@ class Services:
         self.reset()
         for service in again:
             if not self._stopping:
-                self._start(service)
-
-    @staticmethod
-    def _start(service: Any) -> None:
-        service.start()
-        periodic.begin(service)
+                service.start()
 
     @staticmethod
     def _stop(services: list[Any]) -> None:

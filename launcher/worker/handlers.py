@@ -11,5 +11,11 @@ def ignore(*signums: int) -> None:
         signal.signal(signum, _nothing)
 
 
+def unclaimed(signum: int) -> tuple[int, ...]:
+    """Return the signal, unless the application does something on it."""
+    handler = signal.getsignal(signum)
+    return (signum,) if not callable(handler) or handler is _nothing else ()
+
+
 def _nothing(*_: object) -> None:
     pass

@@ -28,7 +28,7 @@ from launcher.supervisor.notices import Ready, Spent, announce
 from launcher.supervisor.pacing import lowered
 from launcher.supervisor.signals import SignalInbox, name_of
 from launcher.worker import backends
-from launcher.worker.handlers import ignore
+from launcher.worker.handlers import ignore, unclaimed
 from launcher.worker.parent import die_with, is_child_of, wait_for_end
 from launcher.worker.turns import Turns
 
@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from launcher.worker.copying import Original, Request
     from launcher.worker.hooks import WorkerInfo
 
-OURS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR2)
+OURS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+# And USR2; but a report of the application's own is left in place, for it comes where nothing yields, too.
 FORWARDED = (signal.SIGUSR1, signal.SIGWINCH)  # an application that has no use for them must not die of them
 NUDGE = signal.SIGURG  # `Backend.nudge`; without a handler it would interrupt nothing
 logger = logging.getLogger("launcher.worker")
@@ -84,7 +85,7 @@ def forget_handlers() -> None:
     """
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    ignore(*OURS[1:])
+    ignore(*OURS[1:], *unclaimed(signal.SIGUSR2))
 
 
 def obey_signals(inbox: SignalInbox, obey: Callable[[int], object]) -> None:
@@ -131,7 +132,7 @@ class Worker:
         self._requests: list[Request] = []
         self._resets = Turns(self._reset)
         self._orphaned = False
-        self._inbox = SignalInbox(OURS)
+        self._inbox = SignalInbox((*OURS, *unclaimed(signal.SIGUSR2)))
         signal.signal(signal.SIGTERM, self._on_term)
         ignore(*(signum for signum in (*FORWARDED, NUDGE) if signal.getsignal(signum) == signal.SIG_DFL))
         HANDLERS.inherit()

@@ -60,5 +60,12 @@ PROGRAMS = (
         workers=3,
         reports=False,
     ),
-    Program("ironic-conductor, threading", "ironic", ("ironic-conductor",), "Created RPC server", workers=1),
+    Program(
+        "ironic-conductor, threading",
+        "ironic",
+        ("ironic-conductor",),
+        "Created RPC server",
+        workers=1,
+        reports=False,  # USR2 asks it to drain
+    ),
 )

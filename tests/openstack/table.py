@@ -27,7 +27,7 @@ PATIENCE = 40.0  # seconds for a start
 GRACE = 25.0  # seconds for an end; graceful_shutdown_timeout is 15
 IDLE = 10  # seconds
 ORPHANS = 5
-IMPORTING = (0.15, 0.3, 0.45)  # of the time that a start takes: when TERM comes and the program is being imported
+IMPORTING = (0.1, 0.2, 0.3)  # of the time that a start takes: when TERM comes and the program is being imported
 COLUMNS = (
     ("", "---"),
     ("under", "---"),
