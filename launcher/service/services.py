@@ -13,6 +13,7 @@ from __future__ import annotations
 from threading import RLock
 from typing import Any
 
+from launcher.service import periodic
 from launcher.worker import backends
 
 METHODS = ("start", "stop", "wait", "reset")
@@ -40,8 +41,8 @@ class Services:
         self._done = backends.current().event()
 
     def add(self, service: Any) -> None:
-        """Start a service.  What its `start()` raises goes to the caller, and the service is not added."""
-        service.start()
+        """Start a service, then its periodic methods.  What that raises goes to the caller, and it is not added."""
+        self._start(service)
         self.services.append(service)
 
     def stop(self) -> None:
@@ -76,7 +77,12 @@ class Services:
         self.reset()
         for service in again:
             if not self._stopping:
-                service.start()
+                self._start(service)
+
+    @staticmethod
+    def _start(service: Any) -> None:
+        service.start()
+        periodic.begin(service)
 
     @staticmethod
     def _stop(services: list[Any]) -> None:

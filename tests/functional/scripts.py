@@ -76,8 +76,8 @@ class Other(Recorder):
 class Script:
     """A script in a folder of its own; `before` is put before its imports, `options` into its configuration."""
 
-    def __init__(self, folder: Path, source: str, *, pid1: bool, before: str, **options: object) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, source: str, *, pid1: bool, backend: str, before: str, **options: object) -> None:
+        self.folder, self._backend = folder, backend
         self.configure(**options)
         (folder / "script.py").write_text(f"{before}\n{PREAMBLE}\n{textwrap.dedent(source)}")
         self._mark = f"{MARK}={uuid.uuid4()}"
@@ -94,6 +94,8 @@ class Script:
 
     def configure(self, colour: str = "red", **options: object) -> None:
         """Write the script's config file; it reads the new one when told to."""
+        if self._backend != "eventlet":
+            options.setdefault("backend", self._backend)
         lines = ["[DEFAULT]", f"colour = {colour}", "[launcher]", f"runtime_dir = {self.folder}"]
         lines += [f"{name} = {value}" for name, value in options.items()]
         (self.folder / "script.conf").write_text("\n".join(lines) + "\n")
@@ -157,8 +159,10 @@ def starter(folder: Path) -> Iterator[Callable[..., Script]]:
     """Yield a function that starts a script; it is gone afterwards."""
     started: list[Script] = []
 
-    def start(source: str, *, pid1: bool = False, before: str = "", **options: object) -> Script:
-        started.append(Script(folder, source, pid1=pid1, before=before, **options))
+    def start(
+        source: str, *, pid1: bool = False, backend: str = "eventlet", before: str = "", **options: object
+    ) -> Script:
+        started.append(Script(folder, source, pid1=pid1, backend=backend, before=before, **options))
         return started[-1]
 
     try:

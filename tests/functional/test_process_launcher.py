@@ -6,14 +6,28 @@ import os
 import re
 import socket
 import time
+from functools import partial
 from signal import SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2
 
 import pytest
 
 from tests.functional import proc
-from tests.functional.cases import both_backends
+from tests.functional.cases import both_backends, both_ways, every_way
 from tests.functional.scripts import lives, starter, wait_until_gone
 from tests.functional.waiting import wait_for
+
+patched_or_not = pytest.mark.parametrize(
+    ("before", "pid1", "backend"),
+    [
+        ("", False, "eventlet"),
+        ("", True, "eventlet"),
+        ("import eventlet\neventlet.monkey_patch()", False, "eventlet"),
+        ("import eventlet\neventlet.monkey_patch()", True, "eventlet"),
+        ("", True, "threading"),
+    ],
+    ids=["plain", "plain-pid1", "patched", "patched-pid1", "threading"],
+    indirect=["pid1", "backend"],
+)
 
 TWO_WORKERS = """
     running = launcher.ProcessLauncher(conf)
@@ -23,15 +37,15 @@ TWO_WORKERS = """
 """
 
 
-@pytest.fixture(params=[False, True], ids=["process", "pid1"])
+@pytest.fixture
 def pid1(request):
-    return request.param
+    return getattr(request, "param", False)
 
 
 @pytest.fixture
-def start(tmp_path):
+def start(tmp_path, pid1, backend):
     with starter(tmp_path) as start:
-        yield start
+        yield partial(start, pid1=pid1, backend=backend)
 
 
 def started(script, count, name="service"):
@@ -42,8 +56,9 @@ def started(script, count, name="service"):
 # launch_service
 
 
-def test_workers_are_forked_and_end_by_term_or_int(start, pid1):
-    script = start(TWO_WORKERS, pid1=pid1)
+@every_way
+def test_workers_are_forked_and_end_by_term_or_int(start):
+    script = start(TWO_WORKERS)
     pids = started(script, 2)
     script.wait_for_notes("waits")
     assert len(set(pids)) == len(script.workers()) == 2
@@ -58,6 +73,7 @@ def test_int_is_a_graceful_stop(start):
     assert len(script.notes("service", "stop")) == 2
 
 
+@both_backends
 def test_ctrl_c_reaches_everybody_and_stops_gracefully(start):
     script = start(TWO_WORKERS)
     started(script, 2)
@@ -66,7 +82,8 @@ def test_ctrl_c_reaches_everybody_and_stops_gracefully(start):
     assert len(script.notes("service", "stop")) == 2
 
 
-def test_a_term_before_wait_is_honoured(start, pid1):
+@every_way
+def test_a_term_before_wait_is_honoured(start):
     script = start(
         """
         running = launcher.ProcessLauncher(conf)
@@ -75,7 +92,6 @@ def test_a_term_before_wait_is_honoured(start, pid1):
         until_told("go")
         sys.exit(running.wait())
         """,
-        pid1=pid1,
     )
     script.wait_for_notes("launched")
     script.send(SIGTERM)
@@ -83,6 +99,7 @@ def test_a_term_before_wait_is_honoured(start, pid1):
     assert script.end() == 0
 
 
+@both_backends
 def test_a_term_right_after_the_fork_ends_a_worker(start):
     """The program's own handler must not run in a worker that has not begun."""
     script = start("""
@@ -159,6 +176,7 @@ def test_what_makes_no_sense_is_refused(start):
     assert script.stop() == 0
 
 
+@both_backends
 def test_stop_returns_when_all_workers_are_gone(start):
     script = start("""
         running = launcher.ProcessLauncher(conf)
@@ -190,9 +208,9 @@ def test_the_backdoor_has_its_place_before_start(start):
 # Death of workers
 
 
-@pytest.mark.parametrize("patch", ["", "import eventlet\neventlet.monkey_patch()"], ids=["plain", "patched"])
-def test_a_dead_worker_is_replaced(start, pid1, patch):
-    script = start(TWO_WORKERS, pid1=pid1, before=patch)
+@patched_or_not
+def test_a_dead_worker_is_replaced(start, before):
+    script = start(TWO_WORKERS, before=before)
     started(script, 2)
     victim, other = script.workers()
     os.kill(victim, SIGKILL)
@@ -203,7 +221,8 @@ def test_a_dead_worker_is_replaced(start, pid1, patch):
     assert script.stop() == 0
 
 
-def test_workers_that_fail_at_once_end_the_program_with_their_code(start, pid1):
+@every_way
+def test_workers_that_fail_at_once_end_the_program_with_their_code(start):
     script = start(
         """
         class Broken(Recorder):
@@ -215,7 +234,6 @@ def test_workers_that_fail_at_once_end_the_program_with_their_code(start, pid1):
         running.launch_service(Broken(), workers=2)
         sys.exit(running.wait())
         """,
-        pid1=pid1,
         crash_loop_threshold=3,
         backoff_min=0.01,
     )
@@ -223,6 +241,7 @@ def test_workers_that_fail_at_once_end_the_program_with_their_code(start, pid1):
     assert re.search(r"crash loop: \d failures in a row, the last: Broken: worker \d+ ended with 7", script.errors())
 
 
+@both_backends
 def test_what_start_raises_is_seen(start):
     script = start(
         """
@@ -240,7 +259,8 @@ def test_what_start_raises_is_seen(start):
     assert "LookupError: no such region" in script.errors()
 
 
-def test_a_worker_that_is_deaf_to_term_is_killed_and_the_code_says_so(start, pid1):
+@every_way
+def test_a_worker_that_is_deaf_to_term_is_killed_and_the_code_says_so(start):
     script = start(
         """
         class Deaf(Recorder):
@@ -257,7 +277,6 @@ def test_a_worker_that_is_deaf_to_term_is_killed_and_the_code_says_so(start, pid
         running.launch_service(Deaf(), workers=1)
         sys.exit(running.wait())
         """,
-        pid1=pid1,
         graceful_shutdown_timeout=0.3,
         keepalive_timeout=0.1,
     )
@@ -328,6 +347,7 @@ def test_a_term_during_the_delay_is_honoured_at_once(start):
 # The death of the parent
 
 
+@both_backends
 def test_workers_do_not_outlive_their_parent(start):
     script = start(TWO_WORKERS)
     pids = started(script, 2)
@@ -336,6 +356,7 @@ def test_workers_do_not_outlive_their_parent(start):
     assert len(script.notes("service", "stop")) == 2
 
 
+@both_backends
 def test_a_worker_stuck_in_a_loop_does_not_outlive_its_parent(start):
     script = start(
         """
@@ -357,7 +378,8 @@ def test_a_worker_stuck_in_a_loop_does_not_outlive_its_parent(start):
     wait_until_gone(pids)
 
 
-def test_a_worker_that_hangs_is_replaced_and_says_where(start, pid1):
+@both_ways
+def test_a_worker_that_hangs_is_replaced_and_says_where(start):
     script = start(
         """
         class Stuck(Recorder):
@@ -375,7 +397,6 @@ def test_a_worker_that_hangs_is_replaced_and_says_where(start, pid1):
         running.launch_service(Stuck(), workers=2)
         sys.exit(running.wait())
         """,
-        pid1=pid1,
         before="import eventlet, pathlib\npathlib.Path('hang').touch()",
         liveness_timeout=0.5,
     )
@@ -420,6 +441,7 @@ def test_a_worker_has_one_end_of_each_pipe_and_none_of_the_signal_pipe(start):
         assert held[0][1] != held[1][1]
 
 
+@both_backends
 def test_a_worker_keeps_no_socket_of_the_supervisor(start):
     script = start(TWO_WORKERS)
     pids = started(script, 2)
@@ -455,6 +477,7 @@ def test_the_hub_of_the_parent_does_not_go_on_in_a_child(start):
     assert script.stop() == 0
 
 
+@both_backends
 def test_random_numbers_are_seeded_anew(start):
     script = start("""
         class Drawing(Recorder):
@@ -493,9 +516,9 @@ def test_numpy_is_seeded_anew_if_it_is_loaded(start, tmp_path):
 # HUP
 
 
-@pytest.mark.parametrize("patch", ["", "import eventlet\neventlet.monkey_patch()"], ids=["plain", "patched"])
-def test_hup_replaces_the_workers_one_by_one_with_the_new_configuration(start, pid1, patch):
-    script = start(TWO_WORKERS, pid1=pid1, before=patch)
+@patched_or_not
+def test_hup_replaces_the_workers_one_by_one_with_the_new_configuration(start, before):
+    script = start(TWO_WORKERS, before=before)
     first = started(script, 2)
     script.wait_for_errors("is ready", 2)
     script.configure(colour="blue")
@@ -527,6 +550,7 @@ def test_a_reload_cannot_move_a_process_to_another_backend(start):
     assert script.stop() == 0
 
 
+@both_backends
 def test_a_hup_that_cannot_be_followed_changes_nothing(start):
     script = start("""
         class Choosy(Recorder):
@@ -548,6 +572,7 @@ def test_a_hup_that_cannot_be_followed_changes_nothing(start):
     assert len(script.notes("service", "start")) == 2
 
 
+@both_backends
 def test_new_workers_that_fail_leave_the_old_ones_serving(start):
     script = start("""
         class Choosy(Recorder):
@@ -575,8 +600,9 @@ MUTATING = """
 """
 
 
-def test_hup_can_mutate_instead(start, pid1):
-    script = start(MUTATING, pid1=pid1)
+@every_way
+def test_hup_can_mutate_instead(start):
+    script = start(MUTATING)
     pids = started(script, 2)
     script.wait_for_errors("is ready", 2)
     workers = script.workers()
@@ -590,6 +616,7 @@ def test_hup_can_mutate_instead(start, pid1):
     assert len(script.notes("service", "start")) == 2
 
 
+@both_backends
 def test_a_worker_that_comes_after_a_mutation_has_the_new_values_too(start):
     script = start(MUTATING)
     started(script, 2)
@@ -605,6 +632,7 @@ def test_a_worker_that_comes_after_a_mutation_has_the_new_values_too(start):
 # What else
 
 
+@both_backends
 def test_usr1_reaches_the_workers_and_does_no_harm(start):
     script = start("""
         class Reopening(Recorder):
@@ -624,6 +652,7 @@ def test_usr1_reaches_the_workers_and_does_no_harm(start):
     assert script.stop() == 0
 
 
+@both_backends
 def test_timers_tick_in_every_worker(start):
     script = start("""
         class Ticking(launcher.Service):

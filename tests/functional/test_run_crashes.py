@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.functional.cases import both_backends
+
 if TYPE_CHECKING:
     from tests.functional.program import Program
 
@@ -33,15 +35,18 @@ def crash(program: Program, start: str, **options: object) -> int:
 
 
 @pytest.mark.parametrize(
-    ("start", "code"),
+    ("start", "code", "backend"),
     [
-        ("os._exit(3)", 3),
-        ("raise SystemExit(4)", 4),
-        ("raise RuntimeError('no database')", 1),
-        ("os.kill(os.getpid(), signal.SIGKILL)", 137),
-        ("os.kill(os.getpid(), signal.SIGSEGV)", 139),
-        ("os._exit(0)", 70),
+        ("os._exit(3)", 3, "eventlet"),
+        ("raise SystemExit(4)", 4, "eventlet"),
+        ("raise SystemExit(4)", 4, "threading"),
+        ("raise RuntimeError('no database')", 1, "eventlet"),
+        ("raise RuntimeError('no database')", 1, "threading"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", 137, "eventlet"),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", 139, "eventlet"),
+        ("os._exit(0)", 70, "eventlet"),
     ],
+    indirect=["backend"],
 )
 def test_a_crash_loop_ends_the_container_with_the_code_and_the_reason(program: Program, start: str, code: int) -> None:
     log = program.folder / "termination-log"
@@ -60,6 +65,7 @@ def test_the_termination_log_is_never_created(program: Program) -> None:
     assert not log.exists()
 
 
+@both_backends
 def test_a_start_that_hangs_is_bounded(program: Program) -> None:
     assert crash(program, "wait_for_gate()", startup_timeout=1.5, crash_loop_threshold=1) == 134  # ABRT
     assert "gets ABRT: did not get ready in time" in program.output()
@@ -118,6 +124,7 @@ def test_backoff_goes_on_until_it_works(program: Program) -> None:
     assert program.stop() == 0
 
 
+@both_backends
 def test_a_worker_that_dies_after_it_was_ready_is_replaced_at_once(program: Program) -> None:
     start = (
         "Path('once').exists() or (Path('once').touch(), __import__('threading').Timer(0.5, os._exit, (5,)).start())"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.functional.cases import both_backends
 from tests.functional.program import launcher
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def words(program: Program) -> list[str]:
     return [note.split()[0] for note in program.notes()]
 
 
+@both_backends
 def test_hooks_run_in_order_each_in_its_process(program: Program) -> None:
     program.serve(HOOKED, services="app:Service=1", listen=None, **ALL)
     (mold,), (worker,) = program.ask("status")["molds"], program.workers()
@@ -64,6 +66,7 @@ def test_hooks_run_in_order_each_in_its_process(program: Program) -> None:
     program.wait_nothing_left()
 
 
+@both_backends
 def test_a_reload_and_a_new_mold_run_what_belongs_to_a_generation(program: Program) -> None:
     program.serve(HOOKED, services="app:Service=1", listen=None, **ALL)
     before = program.workers()
@@ -201,6 +204,7 @@ def test_a_preload_that_fails_refuses_the_reload(program: Program) -> None:
     assert program.stop() == 0
 
 
+@both_backends
 def test_a_post_fork_that_fails_is_a_worker_that_fails(program: Program) -> None:
     program.write_app(HOOKED + FAILS)
     program.configure(services="app:Service=1", listen=None, post_fork="app:ends", crash_loop_threshold=2)

@@ -63,6 +63,7 @@ class Service(launcher.Service):
 """
 
 
+@both_backends
 def test_a_service_may_count_what_it_serves(program: Program) -> None:
     program.serve(JOBS, services="app:Service", listen=None, max_requests=3, limit_jitter=0)
     first = program.wait_for_notes("start", 2)[0].split()[1]
@@ -109,6 +110,7 @@ def web(environ, start_response):
 """
 
 
+@both_backends
 def test_an_elastic_service_has_as_many_workers_as_its_load_needs(program: Program) -> None:
     program.serve(BUSY, services="app:web=1..2")
     first = program.wait_ready(1)

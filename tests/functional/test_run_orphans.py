@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.functional import proc
-from tests.functional.cases import WEB, both_ways
+from tests.functional.cases import WEB, every_way
 
 if TYPE_CHECKING:
     from tests.functional.program import Program
@@ -81,7 +81,7 @@ def zombies(program: Program) -> list[int]:
     return [pid for pid in proc.descendants(program.pid) if proc.is_zombie(pid)]
 
 
-@both_ways
+@every_way
 def test_two_hundred_orphans_are_reaped(parent: Program) -> None:
     workers = parent.workers()
     processes = len(proc.descendants(parent.pid))
@@ -94,7 +94,7 @@ def test_two_hundred_orphans_are_reaped(parent: Program) -> None:
     assert parent.stop() == 0
 
 
-@both_ways
+@every_way
 def test_an_orphan_can_clean_up_when_the_program_stops(parent: Program) -> None:
     parent.get("/tidy")
     parent.wait_for_notes("orphan")
@@ -103,7 +103,7 @@ def test_an_orphan_can_clean_up_when_the_program_stops(parent: Program) -> None:
     parent.wait_nothing_left()
 
 
-@both_ways
+@every_way
 def test_an_orphan_that_ignores_term_is_killed_in_the_end(parent: Program) -> None:
     parent.get("/stubborn")
     parent.wait_for_notes("orphan")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.functional.cases import SERVICE, every_way
+from tests.functional.cases import SERVICE, both_backends, every_way
 from tests.functional.load import Load
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def test_a_reload_under_load_fails_no_request(program: Program) -> None:
     assert program.stop() == 0
 
 
+@both_backends
 def test_reloads_one_after_the_other_under_load_fail_no_request(program: Program) -> None:
     program.serve(SAYS.format(word="same"), services="app:web", workers=2)
     with Load(program.port) as load:
@@ -102,7 +103,16 @@ class Web(WSGIService):
 """
 
 
-@pytest.mark.parametrize("start", ["raise RuntimeError('no database')", "os._exit(7)", "wait_for_gate()"])
+@pytest.mark.parametrize(
+    ("start", "backend"),
+    [
+        ("raise RuntimeError('no database')", "eventlet"),
+        ("os._exit(7)", "eventlet"),
+        ("wait_for_gate()", "eventlet"),
+        ("raise RuntimeError('no database')", "threading"),
+    ],
+    indirect=["backend"],
+)
 def test_a_generation_that_does_not_start_is_abandoned(program: Program, start: str) -> None:
     old = SAYS.format(word="old") + WEB_SERVICE.format(start="pass")
     program.serve(old, services="app:Web=2", startup_timeout=3)
@@ -154,6 +164,7 @@ def test_a_service_that_a_reload_brings_and_that_fails_is_not_added(program: Pro
     assert program.stop() == 0
 
 
+@both_backends
 def test_a_renamed_service_ends_when_the_new_one_is_ready(program: Program) -> None:
     program.serve(TWO.format(code=1), services="app:Good", listen=None)
     program.write_app(TWO.format(code=1) + "class Better(Good): pass\n")

@@ -8,7 +8,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from tests.functional import proc
-from tests.functional.cases import WEB, both_ways, every_way
+from tests.functional.cases import WEB, every_way
 from tests.functional.load import Load
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def test_all_workers_serve(program: Program) -> None:
     assert load.failures == []
 
 
-@both_ways
+@every_way
 def test_ctrl_c_at_a_terminal_ends_everything(program: Program) -> None:
     keyboard, terminal = pty.openpty()
     try:

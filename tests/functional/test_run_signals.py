@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.functional.cases import SERVICE, WEB, both_ways
+from tests.functional.cases import SERVICE, WEB, both_ways, every_way
 from tests.functional.tracing import after_first_system_call
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def got(signum: int, pids: list[int]) -> list[str]:
     return sorted(f"got {signum:d} {pid}" for pid in pids)
 
 
-@both_ways
+@every_way
 def test_usr1_winch_and_realtime_signals_reach_every_worker(program: Program) -> None:
     program.serve(HANDLER, services="app:Handler=3", listen=None)
     workers = program.workers()
@@ -50,7 +50,7 @@ def test_usr1_winch_and_realtime_signals_reach_every_worker(program: Program) ->
     assert program.stop() == 0
 
 
-@both_ways
+@every_way
 def test_usr1_and_winch_kill_nobody_who_does_not_handle_them(program: Program) -> None:
     program.serve(WEB, services="app:web=2")
     workers = program.workers()
@@ -64,7 +64,7 @@ def test_usr1_and_winch_kill_nobody_who_does_not_handle_them(program: Program) -
     assert program.stop() == 0
 
 
-@both_ways
+@every_way
 def test_usr2_shows_the_state_and_every_workers_stacks(program: Program) -> None:
     waiting = SERVICE.replace('start(self): note("start", os.getpid())', "start(self): self.waits_here()")
     source = waiting + "    def waits_here(self): __import__('threading').Thread(target=wait_for_gate).start()\n"

@@ -66,23 +66,27 @@ def test_slow_requests_in_flight_finish(program: Program) -> None:
     program.wait_nothing_left()
 
 
-@both_ways
-def test_connections_queued_in_the_kernel_are_served(program: Program) -> None:
+@every_way
+def test_connections_queued_in_the_kernel_are_served(program: Program, backend: str) -> None:
     program.serve(WEB, services="app:web=1", graceful_shutdown_timeout=LONG)
+    (worker,) = program.workers()
     with ThreadPoolExecutor(1) as pool:
         stuck = ask(pool, program, "/stuck", 1)
         program.wait_for_notes("begun")
+        if backend == "threading":  # it would accept beside the request; the supervisor lets it go on
+            program.signal(signal.SIGSTOP, worker)
+            program.wait_for(lambda: proc.stands_still(program.outer(worker)), "it to stand still")
         queued = [connect(program) for _ in range(10)]
         program.signal(signal.SIGTERM)
         program.wait_for_output("worker .* gets TERM")
         program.open_gate()
         answers = [read_all(client) for client in queued]
         assert stuck[0].result()[0] == 200
-    assert [answer[:15] for answer in answers] == [b"HTTP/1.1 200 OK"] * 10
+    assert [answer.split()[1] for answer in answers] == [b"200"] * 10
     assert program.wait_ended() == 0
 
 
-@both_ways
+@every_way
 @pytest.mark.parametrize("signums", [("SIGINT", "SIGINT"), ("SIGTERM", "SIGINT"), ("SIGQUIT",)])
 def test_a_second_int_and_quit_end_at_once(program: Program, signums: tuple[str, ...]) -> None:
     program.serve(WEB, services="app:web=2", graceful_shutdown_timeout=LONG)
@@ -159,7 +163,7 @@ def can_be_told(program: Program) -> bool:
     return is_python and signal.SIGTERM in proc.signals(program.pid, "SigBlk") | proc.signals(program.pid, "SigCgt")
 
 
-@both_ways
+@every_way
 @pytest.mark.parametrize("part", range(2))
 def test_term_at_any_instant_of_the_start_ends_it(make_program: Callable[[], Program], pid1: bool, part: int) -> None:
     for step in range(5):  # in two parts, which may run at the same time
@@ -198,7 +202,7 @@ def test_term_before_the_first_import_is_honoured(program: Program) -> None:
     assert "is ready" not in program.output()
 
 
-@both_ways
+@every_way
 def test_drain_delay_serves_on_but_is_not_ready(program: Program) -> None:
     delay = 3.0
     program.serve(WEB, services="app:web=2", drain_delay=delay)

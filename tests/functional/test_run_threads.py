@@ -1,32 +1,17 @@
-"""`backend = threading`: nothing of eventlet, nothing to do while idle, and long requests are no hang."""
+"""`backend = threading`: what threads of the application are, to a reload, to a hang and to a stop."""
 
 from __future__ import annotations
 
 import signal
-import time
-from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
 from tests.functional import proc
 from tests.functional.cases import SERVICE, WEB, on_threads
 from tests.functional.load import Load, get
-from tests.functional.test_run_idle import IDLE
-from tests.functional.waiting import wait_for
 
 if TYPE_CHECKING:
     from tests.functional.program import Program
-
-MODULES = """
-import json, socket, time, threading
-mold = [name for name in sys.modules if "eventlet" in name or "greenlet" in name]
-
-def web(environ, start_response):
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    here = [name for name in sys.modules if "eventlet" in name or "greenlet" in name]
-    made_by = [each.__module__ for each in (socket.socket, time.sleep, threading.Thread)]
-    return [json.dumps([mold, here, made_by]).encode()]
-"""
 
 
 def test_a_reload_moves_from_one_backend_to_the_other_without_a_failed_request(program: Program) -> None:
@@ -42,46 +27,6 @@ def test_a_reload_moves_from_one_backend_to_the_other_without_a_failed_request(p
         load.wait_for_more()
     assert load.failures == []
     assert program.stop() == 0
-
-
-def rest(pid: int) -> dict[str, str]:
-    """Return what every thread of a process has run and how often it went to sleep."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return {task.name: (task / "schedstat").read_text() for task in tasks}
-
-
-def wait_at_rest(pid: int) -> dict[str, str]:
-    """Wait until no thread of a process has run for half a second."""
-
-    def found() -> dict[str, str]:
-        before = rest(pid)
-        time.sleep(0.5)
-        return before if rest(pid) == before else {}
-
-    return wait_for(found, "the process to rest")
-
-
-@on_threads
-def test_nothing_of_eventlet_is_in_any_process(program: Program) -> None:
-    program.serve(MODULES, services="app:web=1")
-    assert program.get() == (200, '[[], [], ["socket", "time", "threading"]]')
-    (mold,) = program.ask("status")["molds"]
-    for pid in (mold, *program.workers()):
-        assert proc.memory_contains(program.outer(pid), b"/waitress/")
-        assert "greenlet" not in proc.maps(program.outer(pid))
-
-
-@on_threads
-def test_an_idle_worker_does_not_run_and_obeys_at_once(program: Program) -> None:
-    program.serve(WEB + SERVICE, services="app:web=1, app:Service=1", liveness_timeout=0.5)
-    assert program.get()[0] == 200
-    workers = [program.outer(pid) for pid in program.workers()]
-    before = [wait_at_rest(pid) for pid in workers]
-    time.sleep(IDLE / 3)
-    assert [rest(pid) for pid in workers] == before
-    begun = time.monotonic()
-    assert program.stop() == 0
-    assert time.monotonic() - begun < IDLE / 2
 
 
 @on_threads

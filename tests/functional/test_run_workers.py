@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.functional import proc
-from tests.functional.cases import SERVICE, WEB, both_backends, both_ways, every_way, not_pid1
+from tests.functional.cases import SERVICE, WEB, both_backends, every_way, not_pid1
 from tests.functional.load import Load
 from tests.functional.program import reserved_port
 
@@ -24,7 +24,7 @@ def own(program: Program, pids: list[int]) -> list[int]:
     return [program.outer(pid) for pid in pids]
 
 
-@both_ways
+@every_way
 def test_the_supervisor_is_the_parent_of_all(program: Program) -> None:
     program.serve(WEB, services="app:web=4")
     (mold,) = program.ask("status")["molds"]
@@ -141,6 +141,7 @@ def numpy(program: Program) -> None:
     (program.folder / "numpy" / "random.py").write_text(NUMPY)
 
 
+@both_backends
 def test_every_worker_draws_its_own_random_numbers(program: Program, numpy: None) -> None:
     program.serve(DICE, services="app:Dice=4", listen=None)
     drawn = [note.split() for note in program.wait_for_notes("drawn", 4)]
@@ -148,7 +149,7 @@ def test_every_worker_draws_its_own_random_numbers(program: Program, numpy: None
     assert len({number for _, _, number in drawn}) == 4
 
 
-@both_ways
+@every_way
 def test_a_killed_mold_is_replaced_and_nobody_notices(program: Program) -> None:
     program.serve(WEB, services="app:web=3")
     workers, (mold,) = program.workers(), program.ask("status")["molds"]
@@ -162,6 +163,7 @@ def test_a_killed_mold_is_replaced_and_nobody_notices(program: Program) -> None:
     assert program.stop() == 0
 
 
+@both_backends
 def test_a_mold_killed_under_load_fails_no_request(program: Program) -> None:
     program.serve(WEB, services="app:web=2")
     workers = program.workers()
@@ -177,6 +179,7 @@ def test_a_mold_killed_under_load_fails_no_request(program: Program) -> None:
     assert program.stop() == 0
 
 
+@both_backends
 def test_a_worker_and_the_mold_killed_together_are_replaced(program: Program) -> None:
     program.serve(WEB, services="app:web=2")
     workers, (mold,) = program.workers(), program.ask("status")["molds"]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from signal import SIGHUP, SIGINT, SIGTERM
 
 import pytest
 
-from tests.functional.cases import both_backends
+from tests.functional.cases import both_backends, every_way
 from tests.functional.scripts import starter
 
 RECORDER = """
@@ -16,19 +17,19 @@ RECORDER = """
 """
 
 
-@pytest.fixture(params=[False, True], ids=["process", "pid1"])
+@pytest.fixture
 def pid1(request):
-    return request.param
+    return getattr(request, "param", False)
 
 
 @pytest.fixture
-def start(tmp_path):
+def start(tmp_path, pid1, backend):
     with starter(tmp_path) as start:
-        yield start
+        yield partial(start, pid1=pid1, backend=backend)
 
 
 WORKING = """
-    import eventlet
+    from launcher.worker import backends
 
     class Working(launcher.Service):
         def start(self):
@@ -37,7 +38,7 @@ WORKING = """
         def work(self):
             note("begun")
             while not (HERE / "finish").exists():
-                eventlet.sleep(0.005)
+                backends.current().sleep(0.005)
             note("finished")
 
         def stop(self, graceful=True):
@@ -51,9 +52,10 @@ WORKING = """
 """
 
 
+@every_way
 @pytest.mark.parametrize("signum", [SIGTERM, SIGINT])
-def test_a_signal_lets_work_in_flight_finish(start, pid1, signum):
-    script = start(WORKING, pid1=pid1)
+def test_a_signal_lets_work_in_flight_finish(start, signum):
+    script = start(WORKING)
     script.wait_for_notes("begun")
     script.send(signum)
     script.wait_for_notes("stop")
@@ -63,6 +65,7 @@ def test_a_signal_lets_work_in_flight_finish(start, pid1, signum):
     assert script.notes() == [["begun"], ["stop"], ["finished"], ["returned", "0"]]
 
 
+@both_backends
 def test_a_second_term_changes_nothing(start):
     script = start(WORKING)
     script.wait_for_notes("begun")
@@ -74,6 +77,7 @@ def test_a_second_term_changes_nothing(start):
     assert len(script.notes("stop")) == 1
 
 
+@both_backends
 def test_a_second_int_ends_it_at_once(start):
     script = start(WORKING)
     script.wait_for_notes("begun")
@@ -82,15 +86,16 @@ def test_a_second_int_ends_it_at_once(start):
     assert script.stop(SIGINT) == 128 + SIGINT
 
 
-@both_backends
-def test_an_idle_service_hears_term(start, pid1, backend):
+@every_way
+def test_an_idle_service_hears_term(start):
     """It has no socket and no timer that would wake the hub: oslo.service sleeps on for a minute."""
-    script = start(RECORDER, pid1=pid1, backend=backend)
+    script = start(RECORDER)
     script.wait_for_notes("waits")
     assert script.stop() == 0
     assert [line[1] for line in script.notes("service")] == ["start", "wait", "stop", "wait"]
 
 
+@both_backends
 def test_a_service_with_a_timer_ends(start):
     script = start("""
         class Ticking(launcher.Service):
@@ -103,7 +108,8 @@ def test_a_service_with_a_timer_ends(start):
     assert script.stop() == 0
 
 
-def test_a_term_between_launch_and_wait_is_honoured(start, pid1):
+@every_way
+def test_a_term_between_launch_and_wait_is_honoured(start):
     script = start(
         """
         running = launcher.launch(conf, Recorder())
@@ -111,7 +117,6 @@ def test_a_term_between_launch_and_wait_is_honoured(start, pid1):
         until_told("go")
         sys.exit(running.wait())
         """,
-        pid1=pid1,
     )
     script.wait_for_notes("launched")
     script.send(SIGTERM)
@@ -120,7 +125,8 @@ def test_a_term_between_launch_and_wait_is_honoured(start, pid1):
     assert len(script.notes("service", "stop")) == 1
 
 
-def test_a_term_while_a_service_starts_is_honoured(start, pid1):
+@every_way
+def test_a_term_while_a_service_starts_is_honoured(start):
     script = start(
         """
         class Slow(Recorder):
@@ -130,7 +136,6 @@ def test_a_term_while_a_service_starts_is_honoured(start, pid1):
 
         sys.exit(launcher.launch(conf, Slow()).wait())
         """,
-        pid1=pid1,
     )
     script.wait_for_notes("starting")
     script.send(SIGTERM)
@@ -139,6 +144,7 @@ def test_a_term_while_a_service_starts_is_honoured(start, pid1):
     assert len(script.notes("service", "stop")) == 1
 
 
+@both_backends
 def test_what_start_raises_reaches_the_caller(start):
     script = start("""
         class Broken(Recorder):
@@ -224,6 +230,7 @@ def test_a_service_may_stop_its_launcher(start):
     assert len(script.notes("service", "stop")) == 1
 
 
+@both_backends
 def test_several_services_are_stopped_together(start):
     script = start("""
         running = launcher.ServiceLauncher(conf)
@@ -240,13 +247,13 @@ def test_several_services_are_stopped_together(start):
 # HUP
 
 
-@both_backends
-def test_hup_restarts_the_services_in_place_with_the_new_configuration(start, pid1, backend):
-    script = start(RECORDER, pid1=pid1, backend=backend)
+@every_way
+def test_hup_restarts_the_services_in_place_with_the_new_configuration(start):
+    script = start(RECORDER)
     ((_, _, pid, colour),) = script.wait_for_notes("service", "start")
     assert colour == "red"
     script.wait_for_notes("waits")
-    script.configure(colour="blue", backend=backend)
+    script.configure(colour="blue")
     script.send(SIGHUP)
     script.wait_for_notes("service", "start", pid, "blue")
     assert script.stop() == 0
@@ -255,6 +262,7 @@ def test_hup_restarts_the_services_in_place_with_the_new_configuration(start, pi
     assert {line[2] for line in script.notes("service")} == {pid}
 
 
+@both_backends
 def test_hup_can_mutate_instead(start):
     script = start("""
         running = launcher.launch(conf, Recorder(), restart_method="mutate")
@@ -281,13 +289,13 @@ def test_a_configuration_that_cannot_be_read_changes_nothing(start):
 
 
 SLOW_TO_STOP = """
-    import eventlet
+    from launcher.worker import backends
 
     class SlowToStop(Recorder):
         def wait(self):
             while not (HERE / "finish").exists():
                 note("waiting")
-                eventlet.sleep(0.005)
+                backends.current().sleep(0.005)
 
     running = launcher.launch(conf, SlowToStop())
     sys.exit(running.wait())
@@ -299,6 +307,7 @@ def let_it_turn(script):
     script.wait_for_notes("waiting", count=len(script.notes("waiting")) + 3)
 
 
+@both_backends
 def test_a_hup_during_a_reload_starts_no_service_twice(start):
     script = start(SLOW_TO_STOP)
     script.wait_for_notes("service", "start")
@@ -313,6 +322,7 @@ def test_a_hup_during_a_reload_starts_no_service_twice(start):
     assert [line[1] for line in script.notes("service") if line[1] != "reset"] == ["start", "stop"] * 3
 
 
+@both_backends
 def test_a_term_during_a_reload_starts_nothing_any_more(start):
     script = start(SLOW_TO_STOP)
     script.wait_for_notes("service", "start")
@@ -325,6 +335,7 @@ def test_a_term_during_a_reload_starts_nothing_any_more(start):
     assert len(script.notes("service", "start")) == 1
 
 
+@both_backends
 def test_a_service_that_cannot_be_started_again_ends_it(start):
     script = start("""
         class Once(Recorder):
@@ -353,11 +364,12 @@ def test_an_impossible_timeout_in_a_reload_does_not_prevent_the_stop(start):
 # A stop that takes too long
 
 
-@pytest.mark.parametrize("way", ["eventlet.sleep(0.01)", "pass"], ids=["waits", "spins"])
-def test_a_stop_that_takes_too_long_ends_with_1_and_the_stacks(start, pid1, way):
+@every_way
+@pytest.mark.parametrize("way", ["backends.current().sleep(0.01)", "pass"], ids=["waits", "spins"])
+def test_a_stop_that_takes_too_long_ends_with_1_and_the_stacks(start, way):
     script = start(
         f"""
-        import eventlet
+        from launcher.worker import backends
 
         class Stuck(Recorder):
             def stop(self):
@@ -372,7 +384,6 @@ def test_a_stop_that_takes_too_long_ends_with_1_and_the_stacks(start, pid1, way)
         note("waits")
         sys.exit(running.wait())
         """,
-        pid1=pid1,
         graceful_shutdown_timeout=0.3,
         keepalive_timeout=0.1,
     )
@@ -382,6 +393,7 @@ def test_a_stop_that_takes_too_long_ends_with_1_and_the_stacks(start, pid1, way)
     assert "most recent call first" in script.errors()
 
 
+@both_backends
 def test_a_stop_in_time_leaves_no_timer_behind(start):
     script = start(
         """
@@ -400,6 +412,7 @@ def test_a_stop_in_time_leaves_no_timer_behind(start):
     assert script.notes("still", "here")
 
 
+@both_backends
 def test_no_timeout_means_no_end(start):
     script = start(WORKING, graceful_shutdown_timeout=0)
     script.wait_for_notes("begun")

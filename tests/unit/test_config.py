@@ -126,7 +126,6 @@ class TestPrecedence:
         sample |= {
             "runtime_dir": "/r",
             "termination_log": "/t",
-            "backdoor_socket": "/b/{pid}",
             "graceful_shutdown_timeout": "70",
         }
         sample |= {"backdoor_socket": "/b/{pid}"}

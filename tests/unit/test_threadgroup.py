@@ -1,17 +1,19 @@
-"""Threads and timers of a service, on real green and native threads; the beat of a timer on a clock of its own."""
+"""Threads and timers of a service, on real green and native threads."""
 
 from __future__ import annotations
 
-import logging
 import sys
 import time
+from functools import partial
 from importlib import import_module
 from itertools import count
 
 import pytest
 
-from launcher.service import threadgroup
+from launcher.service.schedules import BackOff
 from launcher.service.threadgroup import ThreadGroup
+from launcher.service.threads import Thread
+from launcher.service.timers import TimerDone
 from launcher.worker import backends
 
 PATIENCE = 10.0  # seconds
@@ -77,8 +79,12 @@ def returned(backend, call, *args):
 
 def test_a_thread_runs_its_callback_with_its_arguments(group):
     seen = []
-    thread = group.add_thread(lambda *args, **kwargs: seen.append((args, kwargs)), 1, func=2, call=3)
-    thread.wait()
+
+    def call(*args, **kwargs):
+        seen.append((args, kwargs))
+        return "result"
+
+    assert group.add_thread(call, 1, func=2, call=3).wait() == "result"
     assert seen == [((1,), {"func": 2, "call": 3})]
     assert group.threads == []
 
@@ -124,7 +130,7 @@ def test_a_stop_lets_native_threads_run_out_but_does_not_wait(backend, group, ga
 
 def test_a_thread_stopped_before_it_began_never_begins(backend, gate):
     ends = []
-    thread = threadgroup.Thread(ends.append, gate, (), {})
+    thread = Thread(ends.append, gate, (), {})
     thread.stop()
     thread.start()
     thread.wait()
@@ -186,11 +192,12 @@ def test_wait_includes_threads_added_meanwhile(backend, group, gate):
     assert waited.wait(PATIENCE)
 
 
-def test_an_exception_in_a_thread_is_logged(group, caplog):
+def test_an_exception_in_a_thread_is_logged_and_raised_in_who_asks(group, caplog):
     def fail():
         raise RuntimeError("broken")
 
-    group.add_thread(fail).wait()
+    with pytest.raises(RuntimeError, match="broken"):
+        group.add_thread(fail).wait()
     assert "RuntimeError: broken" in caplog.text
     assert "fail failed" in caplog.text
 
@@ -321,53 +328,117 @@ def test_an_interval_must_be_positive(group, interval):
     assert group.timers == []
 
 
-class Clock:
-    """A backend with one task and a clock that only waiting and `pass_time` advance."""
-
-    def __init__(self, beats):
-        self.now = 100.0
-        self.beats = beats
-        self.ticks = []
-
-    def spawn(self, call, *args):
-        self.run = lambda: call(*args)
-
-    def event(self):
-        return self
-
-    def set(self):
-        pass
-
-    def wait(self, timeout):
-        assert timeout >= 0
-        self.now += timeout
-        return len(self.ticks) >= self.beats
-
-    def guard(self, call, *args):
-        call(*args)
+# dynamic timers, and other schedules
 
 
-def beats(monkeypatch, clock, interval, durations):
-    """Return when the ticks of a timer begin, in seconds after the first, if they take `durations`."""
-    monkeypatch.setattr(backends, "_selected", clock)
-    monkeypatch.setattr(threadgroup, "monotonic", lambda: clock.now)
+def test_a_dynamic_timer_has_its_arguments_and_its_delay(backend, group):
+    seen, second = [], backend.event()
 
-    def tick():
-        clock.ticks.append(clock.now - 100.0)
-        clock.now += durations[len(clock.ticks) - 1]
+    def tick(*args, **kwargs):
+        seen.append((args, kwargs))
+        if len(seen) == 2:
+            second.set()
 
-    ThreadGroup().add_timer(interval, tick)
-    clock.run()
-    return clock.ticks
-
-
-def test_a_timer_does_not_drift(monkeypatch):
-    ticks = beats(monkeypatch, Clock(1000), 0.1, [0.03, 0.07] * 500)
-    assert ticks == pytest.approx([0.1 * beat for beat in range(1000)])
+    group.add_dynamic_timer(tick, 0.001, 0.001, "one", word="two")
+    assert second.wait(PATIENCE)
+    assert seen[:2] == [(("one",), {"word": "two"})] * 2
 
 
-def test_a_tick_too_long_skips_beats_and_keeps_the_rest(monkeypatch, caplog):
-    with caplog.at_level(logging.WARNING):
-        ticks = beats(monkeypatch, Clock(4), 1.0, [0.1, 2.5, 0.1, 0.1])
-    assert ticks == pytest.approx([0, 1, 4, 5])
-    assert "tick took longer than its 1.0 s and cost 2 more" in caplog.text
+@pytest.mark.parametrize("stops", [True, False])
+def test_timers_stop_on_an_exception_if_they_are_told_to(backend, group, stops):
+    def fail(ticks, third):
+        ticks.append(1)
+        if len(ticks) == 3:
+            third.set()
+        raise RuntimeError
+
+    ends = []
+    for add in (partial(group.add_timer_args, 0.001), partial(group.add_dynamic_timer_args, periodic_interval_max=0)):
+        ticks, third = [], backend.event()
+        timer = add(fail, args=[ticks], kwargs={"third": third}, initial_delay=0.001, stop_on_exception=stops)
+        ends.append(timer.join(PATIENCE) if stops else third.wait(PATIENCE))
+        assert (len(ticks) == 1) is stops
+    assert ends == [True, True]
+
+
+def test_any_schedule_will_do_and_a_timer_that_is_done_is_forgotten(backend, group):
+    calls = []
+
+    def poll():
+        calls.append(1)
+        if len(calls) == 3:
+            raise TimerDone("found")
+        return False
+
+    timer = group.repeat(BackOff(0.001), poll)
+    assert timer.join(PATIENCE)
+    assert (timer.wait(), group.timers) == ("found", [])
+
+
+def test_stopping_timers_may_wait_for_their_ticks(backend, group, gate):
+    group.add_timer(0.001, gate)
+    gate.running.wait(PATIENCE)
+    stopped = returned(backend, group.stop_timers, True)
+    backend.sleep(0)
+    assert not stopped.is_set()
+    gate.may_end.set()
+    assert stopped.wait(PATIENCE)
+    assert (gate.calls, gate.ended) == (1, 1)
+
+
+def test_a_group_outlives_a_timer_that_failed(backend, group):
+    def fail():
+        raise RuntimeError
+
+    group.add_timer_args(1, fail, stop_on_exception=True)
+    group.wait()
+    assert group.timers == []
+
+
+def test_what_is_forgotten_by_hand_is_forgotten_once(group):
+    thread, timer = group.add_thread(lambda: None), group.add_timer(60, lambda: None)
+    group.thread_done(thread)
+    group.timer_done(timer)
+    timer.stop()
+    thread.join(PATIENCE)
+    timer.join(PATIENCE)
+    assert (group.threads, group.timers) == ([], [])
+
+
+# cancelling
+
+
+@green_only
+def test_a_cancelled_thread_does_not_begin(group, gate):
+    thread = group.add_thread(gate)
+    group.cancel()
+    assert thread.join(PATIENCE)
+    assert (gate.calls, group.threads) == (0, [])
+
+
+def test_a_thread_that_has_begun_is_not_cancelled(group, gate):
+    thread = group.add_thread(gate)
+    gate.running.wait(PATIENCE)
+    group.cancel()
+    assert group.threads == [thread]
+    gate.may_end.set()
+    assert thread.join(PATIENCE)
+    assert gate.ended == 1
+
+
+@green_only
+def test_cancelling_with_a_timeout_kills_what_takes_longer(group, gate):
+    thread = group.add_thread(gate)
+    gate.running.wait(PATIENCE)
+    group.cancel(timeout=0.01)
+    assert thread.join(PATIENCE)
+    assert gate.ended == 0
+
+
+def test_cancelling_with_a_timeout_waits_for_what_is_quick(backend, group, gate):
+    group.add_thread(gate)
+    gate.running.wait(PATIENCE)
+    cancelled = returned(backend, group.cancel, PATIENCE)
+    gate.may_end.set()
+    assert cancelled.wait(PATIENCE)
+    assert gate.ended == 1

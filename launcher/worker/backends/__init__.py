@@ -55,8 +55,8 @@ class Task(Protocol):
     def ident(self) -> int:
         """What `threading.get_ident()` says inside the call."""
 
-    def wait(self) -> None:
-        """Return when the call has ended, however it ended."""
+    def wait(self, timeout: float | None = None) -> bool:
+        """Return when the call has ended, however it ended, or after `timeout` seconds, which is False."""
 
     def kill(self) -> None:
         """End the call now where the backend can; else let it run out."""
@@ -89,6 +89,8 @@ class Backend(Protocol):
     """What a service needs of the concurrency library below it."""
 
     name: str
+    kills: tuple[type[BaseException], ...]
+    """What is raised in a task that is killed; a border that catches everything else lets these pass."""
 
     def patch(self) -> None:
         """Prepare the process before the application is imported."""
@@ -173,3 +175,8 @@ def deselect() -> None:
 def current() -> Backend:
     """Return the backend in use; the default one is selected by the first who asks."""
     return _selected or select(DEFAULT)
+
+
+def has_threads() -> bool:
+    """Whether tasks are native threads on the backend in use."""
+    return KINDS[current().name].has_threads

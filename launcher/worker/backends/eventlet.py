@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from launcher.errors import ConfigError
 from launcher.supervisor.scoreboard import private_seat
 from launcher.worker.deferred import CallsLater, deferred
+from launcher.worker.naming import name_of
 
 # Its resolver is half of its import, and only who resolves names needs it.
 with warnings.catch_warnings(), deferred("eventlet.support.greendns", by=CallsLater):
@@ -83,11 +84,10 @@ class EventletTask:
         """What `threading.get_ident()` says inside the call."""
         return id(self._thread)
 
-    def wait(self) -> None:
-        """Return when the call has ended, however it ended; at once for the call itself."""
+    def wait(self, timeout: float | None = None) -> bool:
+        """Return when the call has ended, however it ended, or after `timeout` seconds; at once for the call itself."""
         # Not GreenThread.wait(): it raises the other's GreenletExit, which looks like our own.
-        if getcurrent() is not self._thread:
-            self._ended.wait()
+        return getcurrent() is self._thread or self._ended.wait(timeout)
 
     def kill(self) -> None:
         """Raise GreenletExit in the call where it waits; the call itself is left to run out."""
@@ -99,6 +99,7 @@ class EventletBackend:
     """What a service needs of eventlet; see `launcher.worker.backends.Backend`."""
 
     name = "eventlet"
+    kills: tuple[type[BaseException], ...] = (GreenletExit,)
 
     def __init__(self) -> None:
         self._seat = private_seat()
@@ -206,7 +207,7 @@ def _guard(call: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str,
     except GreenletExit:
         raise
     except BaseException:  # a border: eventlet.Timeout and SystemExit are no Exception
-        logger.exception("%s failed", getattr(call, "__qualname__", None) or repr(call))
+        logger.exception("%s failed", name_of(call))
 
 
 def _stamp(hub: Any, seat: Seat) -> None:

@@ -20,6 +20,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from launcher.supervisor.scoreboard import private_seat
+from launcher.worker.naming import name_of
 
 if TYPE_CHECKING:
     import socket
@@ -36,7 +37,7 @@ class ThreadingTask:
     """A call in a thread of its own."""
 
     def __init__(self, call: Callable[..., object], /, *args: Any, **kwargs: Any) -> None:
-        name = getattr(call, "__qualname__", None) or repr(call)
+        name = name_of(call)
         self._thread = threading.Thread(target=_guard, args=(call, args, kwargs), name=name, daemon=True)
         self._thread.start()
 
@@ -45,10 +46,12 @@ class ThreadingTask:
         """What `threading.get_ident()` says inside the call."""
         return self._thread.ident or 0
 
-    def wait(self) -> None:
-        """Return when the call has ended, however it ended; at once for the call itself."""
-        if self._thread is not threading.current_thread():
-            self._thread.join()
+    def wait(self, timeout: float | None = None) -> bool:
+        """Return when the call has ended, however it ended, or after `timeout` seconds; at once for the call itself."""
+        if self._thread is threading.current_thread():
+            return True
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
 
     def kill(self) -> None:
         """Let the call run out: a thread cannot be ended from outside."""
@@ -58,6 +61,7 @@ class ThreadingBackend:
     """What a service needs of native threads; see `launcher.worker.backends.Backend`."""
 
     name = "threading"
+    kills: tuple[type[BaseException], ...] = ()
 
     def __init__(self) -> None:
         self._seat = private_seat()
@@ -137,7 +141,7 @@ def _guard(call: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str,
     try:
         call(*args, **kwargs)
     except BaseException:  # a border: SystemExit in a thread would be silent
-        logger.exception("%s failed", getattr(call, "__qualname__", None) or repr(call))
+        logger.exception("%s failed", name_of(call))
 
 
 BACKEND: Backend = ThreadingBackend()

@@ -7,22 +7,26 @@ from __future__ import annotations
 
 TO_COME = "to come: launcher.oslo has no such module yet"
 
+WITHOUT_POLLING = "mocks the pool, or the look every 0.1 s whether its results are there; ours is told of each"
+
+PARALLEL = "test_periodic.ManagerTestCase"
+FORK = "functional.test_fork_safety_regression.TestForkSafetyRegression"
 HOOK = "backend.tests.test_backend_init.TestBackendHook"
 
 NOT_RUN: dict[str, str] = {
     "backend.tests.test_backend_init.TestBackend.test_backend_components": TO_COME,
     f"{HOOK}.test_hook_sets_default_backend_when_not_explicitly_initialized": TO_COME,
-    "backend.threading": TO_COME,
-    "functional": TO_COME,
+    "backend.threading.test_launcher": TO_COME,
+    "backend.threading.test_signal_handler": TO_COME,
+    f"{FORK}.test_service_launcher_spawn_does_not_deadlock_with_active_thread": TO_COME,
     "test_eventlet_backdoor": TO_COME,
-    "test_fixture": TO_COME,
-    "test_loopingcall": TO_COME,
     "test_multiprocessing": TO_COME,
     "test_periodic": TO_COME,
+    f"{PARALLEL}.test_collect_async_task_results_drains_ready_out_of_submit_order": WITHOUT_POLLING,
+    f"{PARALLEL}.test_run_periodic_tasks_in_parallel_uses_get_spawn_pool": WITHOUT_POLLING,
     "test_service": TO_COME,
     "test_spawn_context_integration": TO_COME,
     "test_sslutils": TO_COME,
-    "test_threadgroup": TO_COME,
     "test_wsgi": TO_COME,
 }
 

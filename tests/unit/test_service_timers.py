@@ -1,0 +1,192 @@
+"""Timers of a service on real green and native threads."""
+
+from __future__ import annotations
+
+import logging
+import time
+from functools import partial
+from importlib import import_module
+from itertools import count
+
+import pytest
+
+from launcher.service.schedules import BackOff, Dynamic, Every, TimedOutError
+from launcher.service.timers import Timer, TimerDone
+from launcher.worker import backends
+
+PATIENCE = 10.0  # seconds
+
+
+@pytest.fixture(params=sorted(backends.KINDS))
+def backend(monkeypatch, request):
+    backend = import_module(f"launcher.worker.backends.{request.param}").BACKEND
+    monkeypatch.setattr(backends, "_selected", backend)  # nothing is patched here, so both can be in one process
+    return backend
+
+
+class Tick:
+    """A call that does what a story says, one thing a time, and is done at its end."""
+
+    def __init__(self, *story):
+        self.story = list(story)
+        self.calls = 0
+
+    def __call__(self):
+        self.calls += 1
+        if not self.story:
+            raise TimerDone("the end")
+        thing = self.story.pop(0)
+        if isinstance(thing, BaseException):
+            raise thing
+        return thing() if callable(thing) else thing
+
+
+def ended(timer):
+    assert timer.join(PATIENCE)
+    return timer
+
+
+def started(schedule, tick, initial_delay=None, **options):
+    timer = Timer(schedule, tick, **options)
+    timer.start(initial_delay)
+    return timer
+
+
+def test_what_ends_it_from_inside_is_its_result(backend):
+    tick = Tick(None, None)
+    timer = ended(started(Every(0.001), tick))
+    assert timer.wait() == "the end"
+    assert (tick.calls, timer.progress.ticks) == (3, 2)
+
+
+def test_a_stopped_one_has_no_result(backend):
+    stopping = backend.event()
+    timer = started(Every(3600), stopping.set)
+    stopping.wait(PATIENCE)
+    timer.stop()
+    assert ended(timer).wait() is None
+
+
+def test_it_may_stop_itself(backend):
+    def tick():
+        timer.stop()
+
+    timer = started(Every(0.001), tick, 0.01)
+    assert ended(timer).wait() is None
+    assert timer.progress.ticks == 1
+
+
+def test_stopped_before_its_first_tick_it_has_none(backend):
+    tick = Tick()
+    timer = started(Every(1), tick, 3600)
+    timer.stop()
+    ended(timer)
+    assert tick.calls == 0
+
+
+def test_an_exception_is_logged_each_time_and_does_not_end_it(backend, caplog):
+    timer = ended(started(Every(0.001), Tick(ValueError("one"), SystemExit("two"), None)))
+    assert timer.wait() == "the end"
+    assert [record.message for record in caplog.records if record.exc_info] == [
+        f"timer {timer.name}: a tick failed; the timer goes on"
+    ] * 2
+    assert "ValueError: one" in caplog.text
+    assert "SystemExit: two" in caplog.text
+
+
+def test_an_exception_ends_it_where_that_is_asked_for_and_is_its_result(backend, caplog):
+    timer = ended(started(Every(0.001), Tick(None, ValueError("one"), None), stop_on_exception=True))
+    with pytest.raises(ValueError, match="one"):
+        timer.wait()
+    assert [record.message for record in caplog.records] == [f"timer {timer.name} has failed and ended"]
+
+
+def test_a_schedule_that_gives_up_is_its_result_and_one_line(backend, caplog):
+    timer = ended(started(BackOff(0.001, timeout=0.01), lambda: False))
+    with pytest.raises(TimedOutError, match=r"gives up before 0\.01 s are over"):
+        timer.wait()
+    (record,) = caplog.records
+    assert (record.levelname, record.exc_info) == ("WARNING", None)
+    assert "has ended: failed" in record.message
+
+
+def test_an_interval_with_a_timeout_gives_up_too(backend):
+    timer = ended(started(Every(0.001, timeout=0.0025), lambda: None))
+    with pytest.raises(TimedOutError, match=r"not done within 0\.0025 s"):
+        timer.wait()
+    assert timer.progress.ticks >= 1
+
+
+def test_a_tick_that_times_out_by_itself_is_an_exception_like_others(backend):
+    timer = ended(started(Every(0.001), Tick(TimeoutError("a socket"))))
+    assert timer.wait() == "the end"
+
+
+def test_a_dynamic_one_does_as_its_ticks_say(backend):
+    begun = []
+    timer = ended(started(Dynamic(maximum=0.05), Tick(*[partial(tell, begun, pause) for pause in (0, 3600, None)])))
+    assert timer.wait() == "the end"
+    assert begun[2] - begun[1] >= 0.05
+
+
+def tell(begun, pause):
+    begun.append(time.monotonic())
+    return pause
+
+
+def test_a_dynamic_one_that_does_not_know_when_ends(backend, caplog):
+    timer = ended(started(Dynamic(), lambda: None))
+    with pytest.raises(TypeError, match="a tick returned None"):
+        timer.wait()
+    assert "has failed and ended" in caplog.text
+
+
+def test_ticks_that_take_too_long_are_counted_and_said(backend, caplog):
+    numbers = count()
+
+    def slow():
+        if not next(numbers):
+            backend.sleep(0.05)
+            return
+        raise TimerDone
+
+    with caplog.at_level(logging.WARNING):
+        timer = ended(started(Every(0.02), slow))
+    assert timer.progress.missed >= 2
+    assert f"slow: a tick came late or took too long and cost {timer.progress.missed} more" in caplog.text
+
+
+def test_it_is_forgotten_when_it_has_ended_however_that_is(backend):
+    forgotten = []
+    done = ended(started(Every(1), Tick(), done=forgotten.append))
+    failed = ended(started(Every(1), Tick(ValueError()), stop_on_exception=True, done=forgotten.append))
+    killed = started(Every(1), Tick(), 3600, done=forgotten.append)
+    killed.kill()
+    ended(killed)
+    assert forgotten == [done, failed, killed]
+
+
+def test_who_waits_for_a_killed_one_goes_on(backend):
+    inside, for_ever = backend.event(), backend.event()
+
+    def tick():
+        inside.set()
+        for_ever.wait(PATIENCE)
+
+    timer = started(Every(1), tick)
+    assert inside.wait(PATIENCE)
+    timer.kill()
+    if backend.name == "threading":
+        for_ever.set()  # a thread cannot be killed
+    assert ended(timer).wait() is None
+
+
+def test_join_has_a_limit(backend):
+    timer = started(Every(3600), Tick(None))
+    assert timer.join(0.001) is False
+    timer.stop()
+    assert ended(timer).progress.ticks <= 1
+
+
+def test_a_call_with_arguments_is_known_by_its_own_name(backend):
+    assert Timer(Every(1), partial(partial(tell, []), None)).name == "tell"
