@@ -9,16 +9,22 @@ if TYPE_CHECKING:
     from launcher.launchers import ProcessLauncher, ServiceLauncher, launch
     from launcher.service.base import Service, ServiceBase
     from launcher.service.identity import worker_id
+    from launcher.service.periodic import periodic
     from launcher.service.quota import served
     from launcher.service.readiness import ready
+    from launcher.service.schedules import BackOff, Dynamic, Every, TimedOutError
     from launcher.service.services import Launcher, Services
     from launcher.service.signals import on_signal
     from launcher.service.threadgroup import ThreadGroup
+    from launcher.service.timers import Timer, TimerDone
     from launcher.service.wsgi import WSGIService
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BackOff",
+    "Dynamic",
+    "Every",
     "Launcher",
     "ProcessLauncher",
     "Service",
@@ -26,16 +32,23 @@ __all__ = [
     "ServiceLauncher",
     "Services",
     "ThreadGroup",
+    "TimedOutError",
+    "Timer",
+    "TimerDone",
     "WSGIService",
     "__version__",
     "launch",
     "on_signal",
+    "periodic",
     "ready",
     "served",
     "worker_id",
 ]
 
 _HOMES = {
+    "BackOff": "launcher.service.schedules",
+    "Dynamic": "launcher.service.schedules",
+    "Every": "launcher.service.schedules",
     "Launcher": "launcher.service.services",
     "ProcessLauncher": "launcher.launchers",
     "Service": "launcher.service.base",
@@ -43,9 +56,13 @@ _HOMES = {
     "ServiceLauncher": "launcher.launchers",
     "Services": "launcher.service.services",
     "ThreadGroup": "launcher.service.threadgroup",
+    "TimedOutError": "launcher.service.schedules",
+    "Timer": "launcher.service.timers",
+    "TimerDone": "launcher.service.timers",
     "WSGIService": "launcher.service.wsgi",
     "launch": "launcher.launchers",
     "on_signal": "launcher.service.signals",
+    "periodic": "launcher.service.periodic",
     "ready": "launcher.service.readiness",
     "served": "launcher.service.quota",
     "worker_id": "launcher.service.identity",
