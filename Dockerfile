@@ -16,16 +16,11 @@ ARG BASE_IMAGE=debian:trixie-slim
 # ---- the interpreter, the same in every stage
 FROM ${BASE_IMAGE} AS python
 # python3-minimal would not do: no asyncio, and eventlet wants it.
-RUN --mount=type=secret,id=ca \
+RUN --mount=type=bind,source=tools/apt,target=/tmp/apt \
+    --mount=type=secret,id=ca \
     --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
-    set -eu; \
-    export DEBIAN_FRONTEND=noninteractive; \
-    # The base has no CA at all before ca-certificates is there, and the mirror may speak https.
-    if [ -s /run/secrets/ca ]; then set -- -o Acquire::https::CAInfo=/run/secrets/ca; fi; \
-    apt-get "$@" -q update; \
-    apt-get "$@" -q -y install --no-install-recommends python3 ca-certificates netbase tzdata; \
-    rm -rf /var/log/apt /var/log/*.log /var/cache/debconf/*-old /var/lib/dpkg/*-old
+    /tmp/apt python3 ca-certificates netbase tzdata
 ENV LANG=C.UTF-8 \
     PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
@@ -34,14 +29,12 @@ ENV LANG=C.UTF-8 \
 
 # ---- pip, which stays out of the final image
 FROM python AS pip
-RUN --mount=type=secret,id=ca \
+RUN --mount=type=bind,source=tools/apt,target=/tmp/apt \
+    --mount=type=secret,id=ca \
     --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
     set -eu; \
-    export DEBIAN_FRONTEND=noninteractive; \
-    if [ -s /run/secrets/ca ]; then set -- -o Acquire::https::CAInfo=/run/secrets/ca; fi; \
-    apt-get "$@" -q update; \
-    apt-get "$@" -q -y install --no-install-recommends python3-venv; \
+    /tmp/apt python3-venv; \
     python3 -m venv /opt/dev; \
     python3 -m venv --without-pip /opt/venv; \
     # The tools see the application's packages, and never the other way round.
@@ -56,14 +49,11 @@ ENV PATH=/opt/venv/bin:/opt/dev/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/us
 
 # ---- the compiler, and what our program starts with
 FROM pip AS compiler
-RUN --mount=type=secret,id=ca \
+RUN --mount=type=bind,source=tools/apt,target=/tmp/apt \
+    --mount=type=secret,id=ca \
     --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
-    set -eu; \
-    export DEBIAN_FRONTEND=noninteractive; \
-    if [ -s /run/secrets/ca ]; then set -- -o Acquire::https::CAInfo=/run/secrets/ca; fi; \
-    apt-get "$@" -q update; \
-    apt-get "$@" -q -y install --no-install-recommends gcc libc6-dev python3-dev procps
+    /tmp/apt gcc libc6-dev python3-dev procps
 COPY bin/start.c /tmp/
 RUN cc -Os -static -nostdlib -ffreestanding -s -o /tmp/launcher-start /tmp/start.c
 
