@@ -79,7 +79,14 @@ def app_image(engine: DockerClient, run_id: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def run_container(engine: DockerClient, app_image: str, run_id: str, request) -> Iterator[RunContainer]:
+def backend(request: pytest.FixtureRequest) -> str:
+    """What the workers run on; parametrized by `both_backends`."""
+    return getattr(request, "param", "eventlet")
+
+
+@pytest.fixture
+def run_container(engine: DockerClient, app_image: str, run_id: str, backend: str, request) -> Iterator[RunContainer]:
+    chosen = {"OS_LAUNCHER__BACKEND": backend} if backend != "eventlet" else {}
     boxes = request.node.stash.setdefault(BOXES, [])
 
     def run(*arguments: str, wait: bool = True, **options: Any) -> Box:
@@ -90,7 +97,8 @@ def run_container(engine: DockerClient, app_image: str, run_id: str, request) ->
             "labels": {LABEL: run_id},
             **HARDENED,
         }
-        box = Box(engine.containers.create(**{**defaults, **options}))
+        environment = {**chosen, **options.pop("environment", {})}
+        box = Box(engine.containers.create(**{**defaults, **options, "environment": environment}))
         boxes.append(box)
         box.container.start()
         if wait:

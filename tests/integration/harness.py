@@ -29,6 +29,8 @@ REQUESTS_MAX = 5000  # of one client
 PAUSE = 0.005  # seconds between two requests of one client: two cores are shared by all of this
 LOG_LIMIT = 40_000  # characters of a failed container's log
 
+both_backends = pytest.mark.parametrize("backend", ["eventlet", "threading"], indirect=True)
+
 
 def wait_for(condition: Callable[[], Found], what: str, patience: float = PATIENCE) -> Found:
     """Return what `condition` returns as soon as it is true; fail the test at the deadline."""

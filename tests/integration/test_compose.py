@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.harness import Client, shell, wait_for
+from tests.integration.harness import Client, both_backends, shell, wait_for
 
 ROOT = Path(__file__).parents[2]
 SERVICES = {"api", "scheduler"}
@@ -18,13 +18,18 @@ SERVICES = {"api", "scheduler"}
 class Demo:
     """A compose project of its own, on a port of its own."""
 
-    def __init__(self, project: str) -> None:
+    def __init__(self, project: str, backend: str) -> None:
         self.port = free_port()
-        self.project = project
+        self.project, self.backend = project, backend
 
     def __call__(self, *command: str) -> str:
         compose = ("docker", "compose", "--file", "compose.yaml", "--project-name", self.project)
-        return shell(*compose, *command, cwd=ROOT, env={**os.environ, "API_PORT": str(self.port)})
+        environ = {**os.environ, "API_PORT": str(self.port), "BACKEND": self.backend}
+        return shell(*compose, *command, cwd=ROOT, env=environ)
+
+    def has_eventlet(self, service: str) -> bool:
+        """Whether a process of a service has loaded what eventlet stands on."""
+        return "greenlet" in self("exec", service, "sh", "-c", "cat /proc/[0-9]*/maps")
 
     def containers(self) -> dict[str, dict[str, object]]:
         lines = self("ps", "--all", "--format", "json").splitlines()
@@ -38,8 +43,8 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def demo(engine, run_id):
-    demo = Demo(f"launcher-test-{run_id}")
+def demo(engine, run_id, backend):
+    demo = Demo(f"launcher-test-{run_id}", backend)
     try:
         yield demo
     finally:
@@ -48,6 +53,7 @@ def demo(engine, run_id):
             engine.images.remove(f"{demo.project}-{service}", force=True)
 
 
+@both_backends
 @pytest.mark.timeout(300)
 def test_up_serves_and_ticks_stop_ends_both_with_0_and_down_removes_them(demo):
     demo("up", "--wait", "--wait-timeout", "60")
@@ -57,6 +63,8 @@ def test_up_serves_and_ticks_stop_ends_both_with_0_and_down_removes_them(demo):
     assert client.get().content["service"] == "shop"
     client.close()
     wait_for(lambda: "tick 3" in demo("logs", "scheduler"), "the scheduler's ticks")
+    for service in SERVICES:
+        assert demo.has_eventlet(service) is (demo.backend == "eventlet")
     demo("stop")
     assert {name: found["ExitCode"] for name, found in demo.containers().items()} == dict.fromkeys(SERVICES, 0)
     demo("down")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.integration.harness import load, wait_for
+from tests.integration.harness import both_backends, load, wait_for
 
 MISSPELT = "[launcher]\nwrokers = 2\n"
 
@@ -22,6 +22,7 @@ def test_the_status_is_that_of_the_container(run_container):
     assert (code, said) == (1, "launcher: error: top: needs a terminal; use `launcher status`\n")
 
 
+@both_backends
 def test_it_is_scaled_and_reloaded_while_requests_go_on(run_container):
     box = run_container("app:api=2")
     before = box.await_workers(2)

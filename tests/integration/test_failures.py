@@ -5,7 +5,11 @@ from __future__ import annotations
 import pytest
 
 
-@pytest.mark.parametrize(("service", "code"), [("Crashing", 3), ("Faulting", 139)])
+@pytest.mark.parametrize(
+    ("service", "code", "backend"),
+    [("Crashing", 3, "eventlet"), ("Crashing", 3, "threading"), ("Faulting", 139, "eventlet")],
+    indirect=["backend"],
+)
 def test_a_crash_loop_ends_the_container_with_the_workers_code(run_container, termination_log, service, code):
     volumes = {str(termination_log): {"bind": "/dev/termination-log", "mode": "rw"}}
     box = run_container("--backoff-min", "0.1", f"app:{service}=1", wait=False, volumes=volumes)

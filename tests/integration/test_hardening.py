@@ -9,8 +9,19 @@ import pytest
 STRANGER = "123456"  # no such user in the image
 
 
-@pytest.mark.parametrize("user", [STRANGER, f"{STRANGER}:0", "0"])
-@pytest.mark.parametrize("tmpfs", [{"/tmp": ""}, {}], ids=["tmpfs", "nothing-writable"])
+@pytest.mark.parametrize(
+    ("user", "tmpfs", "backend"),
+    [
+        (STRANGER, {"/tmp": ""}, "eventlet"),
+        (STRANGER, {}, "eventlet"),
+        (STRANGER, {}, "threading"),
+        (f"{STRANGER}:0", {"/tmp": ""}, "eventlet"),
+        (f"{STRANGER}:0", {}, "eventlet"),
+        ("0", {"/tmp": ""}, "eventlet"),
+        ("0", {}, "eventlet"),
+    ],
+    indirect=["backend"],
+)
 def test_any_user_without_capabilities_on_a_read_only_root(run_container, user, tmpfs):
     box = run_container("app:api=2", user=user, tmpfs=tmpfs)
     box.await_workers(2)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from tests.integration.harness import both_backends
+
 HOOKS = ("pre_start", "preload", "post_fork", "pre_stop", "worker_exit")
 
 
@@ -11,6 +13,7 @@ def options(**hooks):
     return [word for hook, path in hooks.items() for word in (f"--{hook.replace('_', '-')}", path)]
 
 
+@both_backends
 def test_hooks_run_in_order_in_processes_of_their_own(run_container):
     box = run_container("app:api=1", *options(**{hook: f"hooked:{hook}" for hook in HOOKS}))
     box.signal("SIGTERM")

@@ -69,7 +69,16 @@ def test_a_worker_is_replaced_before_the_limit_of_the_container_is_reached(run_c
     assert "out of memory" not in box.logs()
 
 
-@pytest.mark.parametrize("option", [("--max-requests", "40"), ("--max-worker-lifetime", "1")], ids=lambda pair: pair[0])
+@pytest.mark.parametrize(
+    ("option", "backend"),
+    [
+        (("--max-requests", "40"), "eventlet"),
+        (("--max-requests", "40"), "threading"),
+        (("--max-worker-lifetime", "1"), "eventlet"),
+    ],
+    ids=["requests", "requests-threading", "lifetime"],
+    indirect=["backend"],
+)
 def test_workers_that_have_done_enough_are_replaced_without_a_failed_request(run_container, option):
     box = run_container(*option, "--limit-jitter", "0.5", "app:api=2")
     with load(box) as seen:

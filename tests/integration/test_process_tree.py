@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.integration.harness import wait_for
+from tests.integration.harness import both_backends, wait_for
 
 IDLE = 10.0  # seconds for which PID 1 must not wake up
 
@@ -61,6 +61,7 @@ def test_pid_1_sleeps_while_nothing_happens(run_container):
     assert box.processes()[1].fields["voluntary_ctxt_switches"] > before["voluntary_ctxt_switches"]
 
 
+@both_backends
 def test_two_services_run_side_by_side(run_container):
     box = run_container("app:api=2", "app:Ticker=1")
     box.await_workers(3)

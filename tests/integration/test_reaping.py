@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from tests.integration.harness import both_backends
+
 COUNT = 100
 
 
+@both_backends
 def test_orphans_are_reaped(run_container):
     box = run_container("app:api=2")
     workers = box.await_workers(2)

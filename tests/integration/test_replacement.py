@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from tests.integration.harness import load, wait_for
+from tests.integration.harness import both_backends, load, wait_for
 
 CLIENTS = 4
 
 
+@both_backends
 def test_a_killed_worker_is_replaced_while_requests_go_on(run_container):
     box = run_container("app:api=2")
     workers = box.await_workers(2)
@@ -23,6 +24,7 @@ def test_a_killed_worker_is_replaced_while_requests_go_on(run_container):
     box.said("ended: killed by KILL")
 
 
+@both_backends
 def test_hup_replaces_all_workers_without_a_failed_request(run_container):
     box = run_container("app:api=4")
     before = box.await_workers(4)
