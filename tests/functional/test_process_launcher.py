@@ -787,6 +787,7 @@ def test_a_service_that_closes_what_it_did_not_open_is_told_so(start):
     assert "a service must leave alone what it did not open" in script.errors()
 
 
+@both_backends
 def test_the_programs_own_report_on_usr2_is_left_to_it(start):
     """A Guru Meditation Report shows where a worker hangs, so it has to come even where nothing yields."""
     script = start("""
