@@ -25,7 +25,7 @@ run: $(stamp) ## run the example services without Docker; Ctrl-C stops them
 
 test: $(stamp) ## unit, property and functional tests, without Docker
 	@echo "test: unit, property and functional tests, $(JOBS) at a time"
-	@tools/need unshare=util-linux nsenter=util-linux setpriv=util-linux ps=procps
+	@tools/need unshare=util-linux nsenter=util-linux setpriv=util-linux ps=procps openssl=openssl
 	@$(bin)/python -m pytest -n $(JOBS) tests/unit tests/property tests/functional $(ARGS)
 
 simulate: $(stamp) ## the core against a simulated kernel: make simulate ARGS='--schedules 100000 --seed random'

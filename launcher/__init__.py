@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from launcher.service.signals import on_signal
     from launcher.service.threadgroup import ThreadGroup
     from launcher.service.timers import Timer, TimerDone
+    from launcher.service.tls import TLS
     from launcher.service.wsgi import WSGIService
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "TLS",
     "BackOff",
     "Dynamic",
     "Every",
@@ -49,6 +51,7 @@ _HOMES = {
     "BackOff": "launcher.service.schedules",
     "Dynamic": "launcher.service.schedules",
     "Every": "launcher.service.schedules",
+    "TLS": "launcher.service.tls",
     "Launcher": "launcher.service.services",
     "ProcessLauncher": "launcher.launchers",
     "Service": "launcher.service.base",

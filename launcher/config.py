@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from launcher.arguments import Arguments
     from launcher.counts import Count
     from launcher.provenance import Assignment
+    from launcher.service.tls import TLS
     from launcher.worker.application import Entry, Target
 
 __all__ = [
@@ -65,6 +66,7 @@ __all__ = [
     "settings",
     "source",
     "targets",
+    "tls",
 ]
 
 ETC = Path("/etc/launcher")
@@ -112,14 +114,32 @@ def hooks(conf: cfg.ConfigOpts) -> dict[str, tuple[str, str]]:
     return {moment: (conf[GROUP][moment], source(conf, moment)) for moment in MOMENTS if conf[GROUP][moment]}
 
 
-def settings(conf: cfg.ConfigOpts, entries: Sequence[Entry]) -> Settings:
+def tls(conf: cfg.ConfigOpts) -> TLS | None:
+    """Load what WSGI services shall speak TLS with, if they shall.  Raises `ConfigError`."""
+    _check_foreign(conf)
+    group = conf[GROUP]
+    if not group.tls_cert_file:
+        return None
+    from launcher.service.tls import TLS  # OpenSSL is large, and few processes need it
+
+    return TLS(
+        group.tls_cert_file,
+        group.tls_key_file,
+        ca_file=group.tls_ca_file,
+        minimum_version=group.tls_minimum_version,
+        ciphers=group.tls_ciphers,
+        handshake_timeout=group.tls_handshake_timeout,
+        name=lambda parameter, value: told(conf, f"tls_{parameter}", value),
+    )
+
+
+def settings(conf: cfg.ConfigOpts, entries: Sequence[Entry], tls: TLS | None = None) -> Settings:
     """Build what PID 1 is handed.
 
     Raises `ConfigError` if an address cannot be given to a service or is missing, and for all mistakes of a `conf`
     that did not come from `load`.
     """
-    if not isinstance(conf, Configuration):
-        _raise(check_foreign(conf))
+    _check_foreign(conf)
     group = conf[GROUP]
     _raise(_backdoor(conf, entries))
     commands = _commands(conf)
@@ -139,7 +159,7 @@ def settings(conf: cfg.ConfigOpts, entries: Sequence[Entry]) -> Settings:
         max_worker_memory=group.max_worker_memory,
         backdoor_socket=group.backdoor_socket,
         hooks=tuple(name for name in ASKED_FOR if group[name]),
-        notes=(*notes, *_not_copied(group.remold_after, entries)),
+        notes=(*notes, *_not_copied(group.remold_after, entries), *(tls.notes if tls else ())),
     )
 
 
@@ -147,6 +167,11 @@ def _backdoor(conf: cfg.ConfigOpts, entries: Sequence[Entry]) -> Iterator[str]:
     path = conf[GROUP].backdoor_socket
     if path and len(entries) > 1 and "{pid}" not in path and "{service}" not in path:
         yield f"{told(conf, 'backdoor_socket', path)}: several services would share a path; put {{service}} into it"
+
+
+def _check_foreign(conf: cfg.ConfigOpts) -> None:
+    if not isinstance(conf, Configuration):
+        _raise(check_foreign(conf))
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,6 +221,7 @@ class ProcessLauncher:
         self._method = _checked_method(restart_method)
         self._wrappers: dict[str, ServiceWrapper] = {}
         config.register(conf)
+        self._tls = config.tls(conf)
         self._loop = Loop(self._settings())
         self._ties: Ties = self._loop.ties()
         HANDLERS.attach(None)  # here signals are the loop's
@@ -264,7 +265,8 @@ class ProcessLauncher:
         self.wait()
 
     def _settings(self) -> Settings:
-        settings = look_up(config.settings(self.conf, [_entry(wrapper) for wrapper in self._wrappers.values()]))
+        entries = [_entry(wrapper) for wrapper in self._wrappers.values()]
+        settings = look_up(config.settings(self.conf, entries, self._tls))
         backends.select(self.conf.launcher.backend)
         return replace(settings, reset_on_hup=self._method == "mutate")
 
@@ -275,6 +277,7 @@ class ProcessLauncher:
                 self.conf.reload_config_files()
                 for wrapper in self._wrappers.values():
                     wrapper.service.reset()
+                self._tls = config.tls(self.conf)
             loaded = Loaded(self._settings())
         except LauncherError as error:
             loaded = Loaded(code=error.exit_code, reason=str(error))
@@ -290,7 +293,7 @@ class ProcessLauncher:
     def _run(self, spawn: Spawn, listeners: Sequence[socket.socket]) -> int:
         service = self._wrappers[spawn.service].service
         who = WorkerInfo(spawn.service, spawn.slot, spawn.generation)
-        given = worker.Given(who, [listener.detach() for listener in listeners])
+        given = worker.Given(who, [listener.detach() for listener in listeners], tls=self._tls)
         settings = self._loop.generations.settings[spawn.generation]
         return worker.run(lambda: service, self.conf, settings, self._ties.of(spawn), given)
 

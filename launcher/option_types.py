@@ -156,6 +156,12 @@ class Function(Constrained, types.String):
         return path
 
 
+class Text(Constrained, types.String):
+    """Any text, or nothing."""
+
+    allowed = "text, or nothing"
+
+
 class Items(Constrained, types.List):
     """Values separated by commas or line ends."""
 

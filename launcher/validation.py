@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 HALF_GRACE = "default, half of graceful_shutdown_timeout"
+TLS_ALONE = ("tls_key_file", "tls_ca_file", "tls_ciphers")  # mean nothing without a certificate
 NO_SERVICES = (
     "no services: name one, as in `launcher run shop:api` or `launcher run --command 'web:./server'`, "
     "or set services = shop:api in [launcher] of a config file"
@@ -41,7 +42,9 @@ def check(conf: Configuration, refused: Container[str]) -> list[str]:
     return [
         *problems,
         *_backoff(conf, values),
-        *_keepalive(conf, values),
+        *_outlived(conf, values, "keepalive_timeout", "idle connections outlive"),
+        *_outlived(conf, values, "tls_handshake_timeout", "clients that do not get on outlive"),
+        *_tls(conf, values),
         *_remold(conf, values),
         *_services(conf, values),
     ]
@@ -59,6 +62,7 @@ def check_foreign(conf: cfg.ConfigOpts) -> list[str]:
         *problems,
         *hooks,
         *_backoff(conf, values),
+        *_tls(conf, values),
         *_addresses(conf, values.get("listen"), None),
         *_foreign(conf, values),
     ]
@@ -110,19 +114,28 @@ def _backoff(conf: cfg.ConfigOpts, values: Mapping[str, object]) -> list[str]:
     return []
 
 
-def _keepalive(conf: Configuration, values: Mapping[str, object]) -> list[str]:
-    """An idle connection must end before the grace does; a default makes way, a wish is refused."""
-    match values:
-        case {"keepalive_timeout": float(idle), "graceful_shutdown_timeout": float(grace)} if 0 < grace <= idle:
-            if "keepalive_timeout" not in conf.launcher_assignments:
-                derived = Assignment("keepalive_timeout", plain(grace / 2), HALF_GRACE)
-                conf.launcher_assignments[derived.option] = derived
-                conf.set_default(derived.option, grace / 2, GROUP)
-                return []
-            limit = told(conf, "graceful_shutdown_timeout", plain(grace))
-            wish = told(conf, "keepalive_timeout", plain(idle))
-            return [f"{wish}: must be less than {limit}, or idle connections outlive the grace of a stop"]
-    return []
+def _outlived(conf: Configuration, values: Mapping[str, object], option: str, what: str) -> list[str]:
+    """What a stop waits for must end before the grace does; a default makes way, a wish is refused."""
+    limit, grace = values.get(option), values.get("graceful_shutdown_timeout")
+    if not isinstance(limit, float) or not isinstance(grace, float) or not 0 < grace <= limit:
+        return []
+    if option not in conf.launcher_assignments:
+        derived = Assignment(option, plain(grace / 2), HALF_GRACE)
+        conf.launcher_assignments[derived.option] = derived
+        conf.set_default(derived.option, grace / 2, GROUP)
+        return []
+    most = told(conf, "graceful_shutdown_timeout", plain(grace))
+    return [f"{told(conf, option, plain(limit))}: must be less than {most}, or {what} the grace of a stop"]
+
+
+def _tls(conf: cfg.ConfigOpts, values: Mapping[str, object]) -> list[str]:
+    if values.get("tls_cert_file", "unreadable"):
+        return []
+    return [
+        f"{told(conf, option, values[option])}: there is no certificate; set tls_cert_file too"
+        for option in TLS_ALONE
+        if values.get(option)
+    ]
 
 
 def _remold(conf: cfg.ConfigOpts, values: Mapping[str, object]) -> list[str]:

@@ -52,7 +52,7 @@ def _check(conf: cfg.ConfigOpts, targets: Sequence[Target]) -> int:
     try:
         if targets:
             backends.select(conf.launcher.backend).patch()
-        settings = look_up(config.settings(conf, application.load(targets)))
+        settings = look_up(config.settings(conf, application.load(targets), config.tls(conf)))
         hooks.load(config.hooks(conf))
     except LauncherError as error:
         return _tell(error)

@@ -15,6 +15,8 @@ from launcher.service.threadgroup import ThreadGroup
 if TYPE_CHECKING:
     import socket
 
+    from launcher.service.tls import TLS
+
 
 class ServiceBase(ABC):
     """The four methods of a service, and what the launcher wants to know of it (oslo.service: `ServiceBase`)."""
@@ -23,6 +25,8 @@ class ServiceBase(ABC):
     """Whether it serves on the sockets of the option `listen`."""
     listeners: tuple[socket.socket, ...] = ()
     """Those sockets, bound and listening; set before `start()`.  The service closes them when it stops."""
+    tls: TLS | None = None
+    """What the options `tls_...` say is to be spoken on them, but on Unix sockets; set with them."""
     backdoor_port: int | None = None
     """Where a debugging shell listens; set before `start()` (oslo.service: the same)."""
     announces_ready: bool = False

@@ -228,4 +228,6 @@ def _result(target: Target, made: object, conf: cfg.ConfigOpts) -> Service:
 def _wsgi(app: Callable[..., object], conf: cfg.ConfigOpts) -> Service:
     from launcher.service.wsgi import WSGIService
 
-    return cast("Service", WSGIService(app, keepalive_timeout=conf.launcher.keepalive_timeout))
+    group = conf.launcher
+    service = WSGIService(app, keepalive_timeout=group.keepalive_timeout, request_timeout=group.request_timeout)
+    return cast("Service", service)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
+    from launcher.service.tls import TLS
     from launcher.supervisor.scoreboard import Seat
     from launcher.supervisor.settings import Settings
     from launcher.supervisor.spawn import Ties
@@ -58,6 +59,8 @@ class Given:
     """Descriptors of listening sockets, which are taken over."""
     original: Original | None = None
     """With it the worker may be asked for a copy of itself."""
+    tls: TLS | None = None
+    """What to speak on the listeners."""
 
 
 def run(make: Callable[[], Any], conf: Any, settings: Settings, ties: Ties, given: Given) -> int:
@@ -127,7 +130,7 @@ class Worker:
         self._ties = ties
         self._launcher = Launcher(conf)
         self._stop, self._wake = self._backend.event(), self._backend.event()
-        self._original, self._who = given.original, given.who
+        self._original, self._who, self._tls = given.original, given.who, given.tls
         self._backdoor_socket = settings.backdoor_socket
         self._requests: list[Request] = []
         self._resets = Turns(self._reset)
@@ -159,6 +162,7 @@ class Worker:
         service = make()
         if listeners:
             service.listeners = listeners
+            service.tls = self._tls
         readiness.on_ready(self._say_ready)
         self._limit_requests(lambda: None)  # a WSGI service looks at its start() whether anybody counts
         self._launcher.launch_service(service)

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from oslo_config import cfg
 
+    from launcher.service.tls import TLS
     from launcher.supervisor.settings import Settings
     from launcher.supervisor.spawn import Ties
     from launcher.worker.application import Entry, Service
@@ -58,6 +59,7 @@ class Mold:
     entries: tuple[Entry, ...]
     hooks: dict[str, Hook]
     settings: Settings
+    tls: TLS | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,8 @@ def load(argv: Sequence[str], wire: _socket.socket, *, first: bool) -> Mold:
     if _speak_to_others(sys.modules.keys() - ours):
         backends.current().complete()
     logs.configure(conf.launcher.log_level, conf.launcher.log_format)
-    mold = Mold(conf, entries, found, look_up(config.settings(conf, entries)))
+    tls = config.tls(conf)
+    mold = Mold(conf, entries, found, look_up(config.settings(conf, entries, tls)), tls)
     if first and "pre_start" in found:
         _pre_start(found["pre_start"], conf, wire)
     if "preload" in found:
@@ -196,7 +199,8 @@ def _worker(mold: Mold, ties: Ties, request: dict[str, Any], fds: list[int]) -> 
 
     def run() -> int:
         original = Original(fds.pop(), fds, partial(_serve, mold, ties), ties) if spawn.seasons else None
-        return worker.run(make, mold.conf, mold.settings, ties.of(spawn), worker.Given(who, fds, original))
+        given = worker.Given(who, fds, original, mold.tls)
+        return worker.run(make, mold.conf, mold.settings, ties.of(spawn), given)
 
     return Task(run)
 

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import threading
 import time
-from http.client import HTTPConnection, HTTPException
-from typing import Self
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import TYPE_CHECKING, Self
 
 from tests.functional.waiting import PATIENCE, wait_for
+
+if TYPE_CHECKING:
+    import ssl
 
 LIMIT = 20_000  # requests of one client
 PACE = 0.002  # seconds between two requests of a client
 
 
-def get(port: int, path: str = "/") -> tuple[int, str]:
+def client(port: int, tls: ssl.SSLContext | None = None) -> HTTPConnection:
+    """Return a connection that is not open yet."""
+    if tls is None:
+        return HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    return HTTPSConnection("127.0.0.1", port, timeout=PATIENCE, context=tls)
+
+
+def get(port: int, path: str = "/", tls: ssl.SSLContext | None = None) -> tuple[int, str]:
     """Ask once, on a connection of its own; return status and body."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    connection = client(port, tls)
     try:
         return ask(connection, path)
     finally:
@@ -37,11 +47,18 @@ class Load:
     """
 
     def __init__(
-        self, port: int, *, keep_alive: int = 2, fresh: int = 2, patience: float = 3 * PATIENCE, pace: float = PACE
+        self,
+        port: int,
+        *,
+        keep_alive: int = 2,
+        fresh: int = 2,
+        patience: float = 3 * PATIENCE,
+        pace: float = PACE,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.answers: list[str] = []
         self.failures: list[str] = []
-        self._port, self._patience, self._pace = port, patience, pace
+        self._port, self._patience, self._pace, self._tls = port, patience, pace, tls
         self._go_on = threading.Event()
         self._over = threading.Event()
         self._turns: list[threading.Lock] = []
@@ -82,7 +99,7 @@ class Load:
         return threading.Thread(target=self._run, args=(turn, stay), daemon=True)
 
     def _run(self, turn: threading.Lock, stay: bool) -> None:
-        connection = HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE)
+        connection = client(self._port, self._tls)
         deadline = time.monotonic() + self._patience
         for _ in range(LIMIT):
             self._go_on.wait(PATIENCE)

@@ -20,6 +20,7 @@ from tests.functional import load, proc
 from tests.functional.waiting import wait_for
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
@@ -176,9 +177,9 @@ class Program:
         """Let everything go on that waits for the gate."""
         (self.folder / "gate").touch()
 
-    def get(self, path: str = "/") -> tuple[int, str]:
-        """Ask by HTTP; return status and body."""
-        return load.get(self.port, path)
+    def get(self, path: str = "/", tls: ssl.SSLContext | None = None) -> tuple[int, str]:
+        """Ask by HTTP, or HTTPS; return status and body."""
+        return load.get(self.port, path, tls)
 
     # What the supervisor says
 

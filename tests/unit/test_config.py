@@ -122,12 +122,9 @@ class TestPrecedence:
         sample = {"services": "a:b", "listen": ":1", "backend": "eventlet", "reload_method": "reset"}
         sample |= {"on_crash_loop": "backoff", "log_format": "JSON", "log_level": "DEBUG"}
         sample |= {"command": "web:sh -c 'echo a, $b'", "restart": "never", "ready": "5"}
-        sample |= {"limit_jitter": "0.7", "max_worker_memory": "7G"}
-        sample |= {
-            "runtime_dir": "/r",
-            "termination_log": "/t",
-            "graceful_shutdown_timeout": "70",
-        }
+        sample |= {"limit_jitter": "0.7", "max_worker_memory": "7G", "tls_minimum_version": "1.3"}
+        sample |= {f"tls_{kind}_file": f"/{kind}" for kind in ("cert", "key", "ca")}
+        sample |= {"runtime_dir": "/r", "termination_log": "/t", "graceful_shutdown_timeout": "70"}
         sample |= {"backdoor_socket": "/b/{pid}"}
         sample |= dict.fromkeys(MOMENTS, "a:hook")
         argv = []

@@ -12,6 +12,7 @@ from launcher.service.base import Service, ServiceBase
 from launcher.service.services import Launcher, Services
 from launcher.service.wsgi import WSGIService
 from launcher.worker import backends
+from launcher.worker.backends import Terms
 
 PATIENCE = 10.0  # seconds
 
@@ -243,15 +244,15 @@ class FakeServer:
 def test_a_wsgi_service_drains_its_server(monkeypatch, backend, launcher):
     app, listener, served, server = object(), object(), [], FakeServer()
 
-    def serve(*args, **options):
-        served.append((args, options))
+    def serve(*args):
+        served.append(args)
         return server
 
     monkeypatch.setattr(backend, "serve", serve)
     service = WSGIService(app, keepalive_timeout=3)
     service.listeners = (listener,)
     launcher.launch_service(service)
-    assert served == [((app, (listener,)), {"keepalive_timeout": 3})]
+    assert served == [(app, (listener,), Terms(3, 30))]
     assert server.calls == []
     launcher.stop()
     launcher.wait()

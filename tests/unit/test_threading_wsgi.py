@@ -9,6 +9,7 @@ from contextlib import suppress
 import pytest
 
 from launcher.supervisor.scoreboard import Scoreboard
+from launcher.worker.backends import Terms
 from launcher.worker.backends.threading_wsgi import TcpAcceptor, ThreadingServer
 
 PATIENCE = 20.0  # seconds
@@ -23,7 +24,7 @@ def app(_environ, start_response):
 def address():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()
-        server = ThreadingServer(app, [listener], keepalive_timeout=PATIENCE, capacity=2, seat=Scoreboard().seat(0))
+        server = ThreadingServer(app, [listener], Terms(PATIENCE, capacity=2), Scoreboard().seat(0))
     yield address
     server.drain()
     server.wait()

@@ -3,252 +3,19 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from http.client import HTTPResponse
 from pathlib import Path
 
 import pytest
 
-import launcher
-
-ROOT = Path(launcher.__file__).parents[1]
-PATIENCE = 20.0  # seconds; a test waits for a condition, and fails when it does not come
-
-WORKER = """
-import json, logging, os, posix, sys
-from launcher.worker import backends
-
-name, control, gate_fd, keepalive, capacity, access, *fds = sys.argv[1:]
-backend = backends.select(name)
-backend.patch()
-import socket
-if name == "eventlet":
-    from launcher.worker.backends.eventlet_wsgi import EventletServer as Server
-else:
-    from launcher.worker.backends.threading_wsgi import ThreadingServer as Server
-
-logging.basicConfig(level=logging.DEBUG, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
-if access == "access":
-    logging.getLogger("launcher.access").setLevel(logging.INFO)
-gate = backend.event()
-hoard = []
-
-
-def say(word):
-    os.write(int(control), word.encode() + b"\\n")
-
-
-def stream():
-    yield b"first"
-    gate.wait()
-    yield b"last"
-
-
-def app(environ, start_response):
-    path = environ["PATH_INFO"]
-    body = [str(os.getpid()).encode()]
-    if path == "/error":
-        raise RuntimeError("secret")
-    if path == "/exit":
-        raise SystemExit(3)
-    if path == "/wait":
-        say("waiting")
-        gate.wait()
-    if path == "/block":
-        say("blocking")
-        posix.read(int(gate_fd), 1)
-    if path == "/stream":
-        environ["eventlet.minimum_write_chunk_size"] = 1
-        body = stream()
-        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "9")])
-        return body
-    if path == "/echo":
-        body = [environ["wsgi.input"].read()]
-    if path == "/environ":
-        wanted = ("SERVER_PROTOCOL", "wsgi.multiprocess", "REMOTE_ADDR")
-        body = [json.dumps({key: environ[key] for key in wanted}).encode()]
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return body
-
-
-def serve():
-    listeners = [socket.socket(fileno=int(fd)) for fd in fds]
-    return Server(app, listeners, keepalive_timeout=float(keepalive), capacity=int(capacity))
-
-
-def wait():
-    server.wait()
-    say("done")
-
-
-def exhaust():
-    try:
-        while True:
-            hoard.append(posix.dup(0))
-    except OSError:
-        say("exhausted")
-
-
-words = []
-while "quit" not in words:
-    backend.wait_readable(int(control))
-    words = os.read(int(control), 1000).decode().split()
-    for word in words:
-        if word == "serve":
-            server = serve()
-            say("serving")
-        elif word == "drain":
-            server.drain()
-            say("drained")
-            backend.spawn(wait)
-        elif word == "begin-drain":
-            backend.spawn(server.drain)
-        elif word == "open":
-            gate.set()
-        elif word == "ping":
-            say("pong")
-        elif word == "exhaust":
-            exhaust()
-        elif word == "relax":
-            while hoard:
-                posix.close(hoard.pop())
-"""
-
-
-class Worker:
-    """A server process and the line to it."""
-
-    def __init__(self, backend: str, log: Path, listeners, keepalive=5.0, capacity=100, access=""):
-        self.log = log
-        self.control, theirs = socket.socketpair()
-        self.control.settimeout(PATIENCE)
-        gate, self.gate = os.pipe()
-        fds = [sock.fileno() for sock in listeners]
-        command = [sys.executable, "-c", WORKER]
-        command += [str(word) for word in (backend, theirs.fileno(), gate, keepalive, capacity, access or "-", *fds)]
-        with log.open("ab") as output:
-            self.process = subprocess.Popen(
-                command,
-                pass_fds=[theirs.fileno(), gate, *fds],
-                stderr=output,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
-            )
-        theirs.close()
-        os.close(gate)
-        self.said = self.control.makefile("r")
-
-    def tell(self, *words):
-        self.control.sendall(" ".join(words).encode() + b"\n")
-
-    def expect(self, word):
-        assert self.said.readline().strip() == word, self.log.read_text()
-
-    def serve(self):
-        self.tell("serve")
-        self.expect("serving")
-
-    def drain(self):
-        self.tell("drain")
-        self.expect("drained")
-
-    def release(self):
-        os.write(self.gate, b".")
-
-    def wait_for_log(self, text):
-        until(lambda: text in self.log.read_text())
-
-    def close(self):
-        self.tell("open", "quit")
-        code = self.process.wait(PATIENCE)
-        self.said.close()
-        self.control.close()
-        os.close(self.gate)
-        assert code == 0, self.log.read_text()
-
-
-def until(condition):
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
-
-
-@contextmanager
-def listening(family=socket.AF_INET, address=("127.0.0.1", 0)):
-    with socket.socket(family) as sock:
-        sock.bind(address)
-        sock.listen(128)
-        yield sock
-
-
-@pytest.fixture
-def listener():
-    with listening() as sock:
-        yield sock
-
-
-@pytest.fixture(params=["eventlet", "threading"])
-def start(tmp_path, request):
-    """Start workers; all of them must end well."""
-    workers = []
-
-    def begin(*listeners, **options):
-        workers.append(Worker(request.param, tmp_path / "log", listeners, **options))
-        return workers[-1]
-
-    begin.backend = request.param
-    yield begin
-    for worker in workers:
-        worker.close()
-
-
-@pytest.fixture
-def connect():
-    """Make clients; they are closed at the end, unless a test did it."""
-    clients = []
-
-    def to(listener):
-        client = socket.socket(listener.family)
-        clients.append(client)
-        client.settimeout(PATIENCE)
-        client.connect(listener.getsockname())
-        return client
-
-    yield to
-    for client in clients:
-        client.close()
-
-
-def ask(client, path="/", *headers, method="GET"):
-    client.sendall("\r\n".join([f"{method} {path} HTTP/1.1", "Host: test", *headers, "", ""]).encode())
-
-
-class Answer:
-    """A whole response."""
-
-    def __init__(self, client):
-        with HTTPResponse(client) as response:
-            response.begin()
-            self.status = response.status
-            self.closes = response.getheader("Connection") == "close"
-            self.body = response.read()
-
-
-def get(client, path="/", *headers):
-    ask(client, path, *headers)
-    return Answer(client)
-
-
-def seconds_until_closed(client):
-    start = time.monotonic()
-    assert client.recv(1) == b""
-    return time.monotonic() - start
+from tests.unit.wsgi_worker import PATIENCE, ROOT, Answer, ask, get, listening, seconds_until_closed, until
 
 
 def test_clients_queued_before_the_first_accept_are_served(listener, start, connect):
@@ -582,8 +349,9 @@ def test_a_drain_without_descriptors_loses_nobody(listener, start, connect):
 
 OVERSLEPT = """
 import socket, time
+from launcher.worker.backends import Terms
 from launcher.worker.backends.threading_wsgi import ThreadingServer
-server = ThreadingServer(None, [socket.create_server(("127.0.0.1", 0))], keepalive_timeout=5)
+server = ThreadingServer(None, [socket.create_server(("127.0.0.1", 0))], Terms(keepalive_timeout=5))
 server._acceptors[0].resume_at = time.monotonic()  # it is looked at a moment too early, and a moment later it is over
 server.draining = True
 assert server._patience() is not None, "sleeps for ever"
@@ -606,8 +374,17 @@ def cpu_seconds(pid):
 def test_the_environment_says_what_is_so(listener, start, connect):
     worker = start(listener)
     worker.serve()
-    body = get(connect(listener), "/environ").body
-    assert body == b'{"SERVER_PROTOCOL": "HTTP/1.1", "wsgi.multiprocess": true, "REMOTE_ADDR": "127.0.0.1"}'
+    environ = json.loads(get(connect(listener), "/environ").body)
+    host, port = listener.getsockname()
+    wanted = {
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "SERVER_PORT": str(port),
+        "REMOTE_ADDR": host,
+        "wsgi.multiprocess": True,
+        "wsgi.url_scheme": "http",
+    }
+    assert wanted.items() <= environ.items()
+    assert "HTTPS" not in environ
 
 
 def test_access_lines_are_off_by_default(listener, start, connect):
@@ -620,7 +397,7 @@ def test_access_lines_are_off_by_default(listener, start, connect):
 
 
 def test_access_lines_escape_what_a_client_sent(listener, start, connect):
-    worker = start(listener, access="access")
+    worker = start(listener, access=True)
     worker.serve()
     get(connect(listener), "/\x1b[31m")
     worker.wait_for_log(r'INFO launcher.access 127.0.0.1 "GET /\x1b[31m HTTP/1.1" 200')

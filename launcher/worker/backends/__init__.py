@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
 from launcher.errors import ConfigError
 
 if TYPE_CHECKING:
     import socket
+    import ssl
     from collections.abc import Callable, Iterable
     from types import FrameType
 
@@ -73,6 +75,33 @@ class Event(Protocol):
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until set, at most `timeout` seconds; return whether it is set."""
+
+
+class Tls(Protocol):
+    """What a server speaks TLS with.  Both may change at any time, and hold for later connections then."""
+
+    context: ssl.SSLContext
+    handshake_timeout: float
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a server grants its clients; durations are seconds.  Raises `ValueError` for one that is not positive."""
+
+    keepalive_timeout: float
+    """A connection may be idle for so long, before its first request too."""
+    request_timeout: float = inf
+    """A request may be waited for so long, from its first byte to its last; see `serving.Patience`."""
+    tls: Tls | None = None
+    """With it that is spoken on all but Unix sockets."""
+    capacity: int | None = None
+    """Clients at a time, the backend's own number if None: connections on eventlet, requests on threading."""
+
+    def __post_init__(self) -> None:
+        for name in ("keepalive_timeout", "request_timeout"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} = {getattr(self, name)}: must be positive")
 
 
 class Server(Protocol):
@@ -140,8 +169,8 @@ class Backend(Protocol):
     def stacks(self) -> Iterable[tuple[str, FrameType]]:
         """Name every thread and every task of this process, each with the frame it is in."""
 
-    def serve(self, app: Any, listeners: Iterable[socket.socket], *, keepalive_timeout: float) -> Server:
-        """Serve a WSGI application until drained; idle connections are closed after `keepalive_timeout` seconds.
+    def serve(self, app: Any, listeners: Iterable[socket.socket], terms: Terms) -> Server:
+        """Serve a WSGI application until drained.
 
         The listeners are taken over: the caller's objects are closed when this returns.
         """

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from launcher.supervisor.scoreboard import Seat
-    from launcher.worker.backends import Backend, Event, Server, Task
+    from launcher.worker.backends import Backend, Event, Server, Task, Terms
 
 logger = logging.getLogger("launcher.service")
 
@@ -188,11 +188,11 @@ class EventletBackend:
             *((f"green thread {id(one)}", one.gr_frame) for one in tasks),
         ]
 
-    def serve(self, app: Any, listeners: Iterable[socket.socket], *, keepalive_timeout: float) -> Server:
+    def serve(self, app: Any, listeners: Iterable[socket.socket], terms: Terms) -> Server:
         """Serve a WSGI application on listeners that are taken over; see `eventlet_wsgi`."""
         from launcher.worker.backends.eventlet_wsgi import EventletServer
 
-        return EventletServer(app, listeners, keepalive_timeout=keepalive_timeout, seat=self._seat)
+        return EventletServer(app, listeners, terms, self._seat)
 
 
 def _green_threads() -> list[greenlet]:

@@ -1,8 +1,8 @@
 """A WSGI server whose stop loses no request.
 
 eventlet.wsgi parses and writes the HTTP; accepting and stopping are ours, because its `server()`
-shuts idle connections under the client's next request, drops what is queued on the listener, and
-accepts clients that it then lets wait.
+shuts idle connections under the client's next request, drops what is queued on the listener,
+accepts clients that it then lets wait, and waits for a request that trickles in for ever.
 
 Guarantees: a client is accepted only when it can be served at once.  `drain()` serves everything
 that the kernel had queued when it was called.  A connection that is reused is closed only after a
@@ -19,6 +19,7 @@ was set to INFO or lower.
 from __future__ import annotations
 
 from contextlib import suppress
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -28,20 +29,28 @@ from eventlet.corolocal import local
 
 from launcher.supervisor.scoreboard import private_seat
 from launcher.worker.backends.eventlet import EventletEvent, EventletTask
-from launcher.worker.backends.serving import BACK_OFF, CLIENT_GONE, access_logger, logger, wants_access_log
+from launcher.worker.backends.serving import (
+    BACK_OFF,
+    CLIENT_GONE,
+    LINGER,
+    Patience,
+    access_logger,
+    logger,
+    wants_access_log,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from socket import socket
 
     from launcher.supervisor.scoreboard import Seat
+    from launcher.worker.backends import Terms
 
 _socket = patcher.original("socket")
 
 CAPACITY = 1000
 """Connections at a time; further clients wait in the kernel's queue, where another worker may take them."""
-LINGER = 2.0
-"""Seconds to read what a client still sends after its last response."""
+TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 _serving = local()
 
@@ -88,9 +97,21 @@ class Log:
 
 
 class Client(greenio.GreenSocket):  # type: ignore[misc]
-    """A client's socket that knows when an error was the network's, not the application's."""
+    """A client's socket that knows when an error was the network's, not the application's, and for how long to wait."""
 
     gone = False
+
+    def __init__(self, sock: socket, patience: Patience) -> None:
+        super().__init__(sock)
+        self.patience = patience
+
+    def shake_hands(self, address: Any) -> bool:  # noqa: ARG002 - a kind that speaks TLS logs it
+        """Do what comes before the first request; return whether there is a connection."""
+        return True
+
+    def environ(self) -> dict[str, str]:
+        """Return what the WSGI environment says of the connection."""
+        return {}
 
     def send(self, data: Any, flags: int = 0) -> int:
         """Send, and note that the client is gone if that fails."""
@@ -102,11 +123,37 @@ class Client(greenio.GreenSocket):  # type: ignore[misc]
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """Receive, and note that the client is gone if that fails."""
+        return int(self.patiently(super().recv_into, buffer, nbytes, flags))
+
+    def patiently(self, receive: Callable[..., Any], *args: Any) -> Any:
+        """Return what is received within the client's time, a number of bytes or bytes.  Raises `OSError`."""
+        begun, own = monotonic(), self.gettimeout()
+        if self.patience.begun and self.patience.left < inf and not self.act_non_blocking:
+            self.settimeout(max(self.patience.left, 0.001))
         try:
-            return int(super().recv_into(buffer, nbytes, flags))
+            received = receive(*args)
         except OSError:
             self.gone = True
             raise
+        finally:
+            self.settimeout(own)
+        self.patience.received(received if isinstance(received, int) else len(received), monotonic() - begun)
+        return received
+
+    def end(self) -> None:
+        """Tell the client that nothing more will come."""
+        self.shutdown(_socket.SHUT_WR)
+
+    def linger(self) -> None:
+        """Read what the client still sends.
+
+        close() with unread input makes the kernel send a reset, which can overtake the response.
+        """
+        deadline = monotonic() + LINGER
+        while (left := deadline - monotonic()) > 0:
+            self.settimeout(left)
+            if not self.recv(65536):
+                return
 
 
 class Protocol(wsgi.HttpProtocol):  # type: ignore[misc]
@@ -117,6 +164,7 @@ class Protocol(wsgi.HttpProtocol):  # type: ignore[misc]
     default_request_version = "HTTP/1.0"  # what is no HTTP gets a 400 with a status line, not a bare page
     _close = True
     _undecided = False
+    _responding = False
 
     @property
     def close_connection(self) -> bool:
@@ -132,10 +180,22 @@ class Protocol(wsgi.HttpProtocol):  # type: ignore[misc]
         self._close = bool(close)
         self._undecided = False
 
+    def handle_one_request(self) -> None:
+        """Read a request and answer it."""
+        patience = self.connection.patience
+        patience.over()
+        self._responding = False
+        try:
+            super().handle_one_request()
+        except TimeoutError:
+            if patience.begun and not self._responding:
+                self.wfile.write(TOO_LATE)
+            raise
+
     def handle_one_response(self) -> None:
         """Run the application for the request that was read."""
         _serving.protocol = self
-        self._undecided = True
+        self._undecided = self._responding = True
         self.server.seat.request_begins()
         try:
             super().handle_one_response()
@@ -146,6 +206,7 @@ class Protocol(wsgi.HttpProtocol):  # type: ignore[misc]
         """Make the WSGI environment, with the protocol that the client speaks."""
         environ: dict[str, Any] = super().get_environ()
         environ["SERVER_PROTOCOL"] = self.request_version
+        environ.update(self.connection.environ())
         return environ
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the standard library's name
@@ -157,9 +218,10 @@ class Protocol(wsgi.HttpProtocol):  # type: ignore[misc]
         with suppress(OSError):
             self.wfile.flush()
             unread = self._has_unread_input()
-            self.connection.shutdown(_socket.SHUT_WR)
+            self.connection.setblocking(True)
+            self.connection.end()
             if unread:
-                self._linger()
+                self.connection.linger()
         for file in (self.wfile, self.rfile):
             with suppress(OSError):
                 file.close()
@@ -174,14 +236,6 @@ class Protocol(wsgi.HttpProtocol):  # type: ignore[misc]
                 return True
         self.connection.setblocking(False)
         return bool(self.rfile.peek(1))
-
-    def _linger(self) -> None:
-        # close() with unread input makes the kernel send a reset, which can overtake the response.
-        deadline = monotonic() + LINGER
-        while (left := deadline - monotonic()) > 0:
-            self.connection.settimeout(left)
-            if not self.connection.recv(65536):
-                return
 
 
 class Http(wsgi.Server):  # type: ignore[misc]
@@ -208,27 +262,16 @@ class Http(wsgi.Server):  # type: ignore[misc]
 class EventletServer:
     """A WSGI server on listening sockets that somebody else has bound and that are its own now.
 
-    `keepalive_timeout` are the seconds that a connection may be idle, before its first request too.
-    `capacity` is the number of connections at a time.  Requests are counted in `seat`.
-    Raises `ValueError` without listeners, or for a timeout that is not positive.
+    Requests are counted in `seat`.  Raises `ValueError` without listeners.
     """
 
-    def __init__(
-        self,
-        app: Any,
-        listeners: Iterable[socket],
-        *,
-        keepalive_timeout: float,
-        capacity: int = CAPACITY,
-        seat: Seat | None = None,
-    ) -> None:
-        if keepalive_timeout <= 0:
-            raise ValueError(f"keepalive_timeout = {keepalive_timeout}: must be positive")
+    def __init__(self, app: Any, listeners: Iterable[socket], terms: Terms, seat: Seat | None = None) -> None:
         self._listeners = [_adopt(listener) for listener in listeners]
         if not self._listeners:
             raise ValueError("no listeners")
-        self._http = Http(app, self._listeners[0], keepalive_timeout, seat or private_seat())
-        self._capacity = eventlet.Semaphore(capacity)
+        self._http = Http(app, self._listeners[0], terms.keepalive_timeout, seat or private_seat())
+        self._terms = terms
+        self._capacity = eventlet.Semaphore(terms.capacity or CAPACITY)
         self._open = 0
         self._short_of_descriptors = False
         self._done = EventletEvent()
@@ -293,12 +336,21 @@ class EventletServer:
     def _begin(self, client: socket, address: Any) -> None:
         hubs.notify_opened(client.fileno())
         self._open += 1
-        EventletTask(self._converse, Client(client), address)
+        EventletTask(self._converse, self._client(client), address)
+
+    def _client(self, client: socket) -> Client:
+        patience = Patience(self._terms.request_timeout)
+        if self._terms.tls is None or client.family == _socket.AF_UNIX:
+            return Client(client, patience)
+        from launcher.worker.backends.eventlet_tls import TlsClient
+
+        return TlsClient(client, patience, self._terms.tls)
 
     def _converse(self, client: Client, address: Any) -> None:
         """Serve one connection from its first request to its end."""
         try:
-            self._http.process_request([address, client, wsgi.STATE_REQUEST])
+            if client.shake_hands(address):
+                self._http.process_request([address, client, wsgi.STATE_REQUEST])
         except OSError as error:
             if not client.gone:
                 raise

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from launcher.supervisor.scoreboard import Seat
-    from launcher.worker.backends import Backend, Event, Server, Task
+    from launcher.worker.backends import Backend, Event, Server, Task, Terms
 
 logger = logging.getLogger("launcher.service")
 
@@ -123,11 +123,11 @@ class ThreadingBackend:
         frames = sys._current_frames().items()  # noqa: SLF001 - its documented name
         return [(f"thread {names.get(ident, ident)}", frame) for ident, frame in frames]
 
-    def serve(self, app: Any, listeners: Iterable[socket.socket], *, keepalive_timeout: float) -> Server:
+    def serve(self, app: Any, listeners: Iterable[socket.socket], terms: Terms) -> Server:
         """Serve a WSGI application on listeners that are taken over; see `threading_wsgi`."""
         from launcher.worker.backends.threading_wsgi import ThreadingServer
 
-        return ThreadingServer(app, listeners, keepalive_timeout=keepalive_timeout, seat=self._seat)
+        return ThreadingServer(app, listeners, terms, self._seat)
 
 
 def _wait_for(fd: int, event: int) -> None:

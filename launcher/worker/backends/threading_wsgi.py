@@ -6,7 +6,8 @@ loop, which sleeps until something is due instead of looking once a second, when
 Guarantees: a client is accepted only when a thread is free for it; who asks nothing takes none.  `drain()` serves
 everything that the kernel had queued when it was called.  A connection that is reused is closed only after a response
 that said so, or when nothing came on it for `keepalive_timeout` seconds.  A request whose client has gone away is
-finished all the same.  An idle server with no connection makes no system call.
+finished all the same; one that does not come in within `request_timeout` is answered with 408.  An idle server with
+no connection makes no system call.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import logging
 import socket
 import threading
 import time
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from waitress import wasyncore
@@ -22,14 +24,23 @@ from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer, UnixWSGIServer
 from waitress.task import ThreadedTaskDispatcher, WSGITask
+from waitress.utilities import Error
 
 from launcher.supervisor.scoreboard import private_seat
-from launcher.worker.backends.serving import BACK_OFF, CLIENT_GONE, access_logger, logger, wants_access_log
+from launcher.worker.backends.serving import (
+    BACK_OFF,
+    CLIENT_GONE,
+    Patience,
+    access_logger,
+    logger,
+    wants_access_log,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from launcher.supervisor.scoreboard import Seat
+    from launcher.worker.backends import Terms
 
 CAPACITY = 16
 """Requests at a time; further clients wait in the kernel's queue, where another worker may take them."""
@@ -61,6 +72,7 @@ class Task(WSGITask):  # type: ignore[misc]
         """Make the WSGI environment."""
         environ: dict[str, Any] = super().get_environment()
         environ["wsgi.multiprocess"] = True
+        environ.update(self.channel.environ())
         return environ
 
     def build_response_header(self) -> bytes:
@@ -80,17 +92,30 @@ class Task(WSGITask):  # type: ignore[misc]
             access_logger.info('%s "%s" %s %s %.6f', *values)
 
 
+class LateError(Error):  # type: ignore[misc]
+    """The answer to a request that does not come in."""
+
+    code = 408
+    reason = "Request Timeout"
+
+
 class Channel(HTTPChannel):  # type: ignore[misc]
     """One connection."""
 
     task_class = Task
     logger = logger
     has_asked = False
-    _touched = 0.0
+    _touched = _waited = 0.0
+    request: Any  # what has come of one
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._accepted = time.monotonic()
+        self.accepted = time.monotonic()
         super().__init__(*args, **kwargs)
+        self._patience = Patience(self.server.owner.terms.request_timeout)
+
+    def environ(self) -> dict[str, str]:
+        """Return what the WSGI environment says of the connection."""
+        return {}
 
     @property
     def last_activity(self) -> float:
@@ -113,12 +138,43 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     @property
     def prompt_until(self) -> float:
         """Until when its first request is expected; 0 if that has come."""
-        return 0.0 if self.has_asked else self._accepted + PROMPT
+        return 0.0 if self.has_asked else self.accepted + PROMPT
 
     @property
-    def is_idle(self) -> bool:
-        """Whether nothing was received of a request that is not answered yet, and everything was sent."""
-        return not self.requests and self.request is None and not self.total_outbufs_len
+    def due(self) -> float:
+        """When it is ended if nothing happens until then, on the monotonic clock."""
+        if self.requests or self.total_outbufs_len:
+            return inf
+        keepalive: float = self.server.owner.terms.keepalive_timeout
+        return self._touched + (self._patience.left if self.request else keepalive)
+
+    def expire(self) -> None:
+        """End it: it was due."""
+        if self.request is None:
+            self.handle_close()
+            return
+        logger.debug("a request of %r did not come in in time", self.addr)
+        with self.requests_lock:
+            late, self.request = self.request, None
+            late.close()
+            answer = self.parser_class(self.adj)
+            answer.version = late.version
+            answer.error = LateError("the request did not come in in time")
+            self.requests.append(answer)
+        self.server.add_task(self)
+
+    def handle_read(self) -> None:
+        """Receive, and note how long that was waited for."""
+        self._waited = time.monotonic() - self._touched
+        super().handle_read()
+
+    def received(self, data: bytes) -> bool:
+        """Take a part of a request, or of several."""
+        self._patience.received(len(data), self._waited)
+        taken = bool(super().received(data))
+        if self.request is None:
+            self._patience.over()
+        return taken
 
     def service(self) -> None:
         """Run the application for one request, in a thread of the dispatcher."""
@@ -240,28 +296,17 @@ class UnixAcceptor(Acceptor, UnixWSGIServer):  # type: ignore[misc]
 class ThreadingServer:
     """A WSGI server on listening sockets that somebody else has bound and that are its own now.
 
-    `keepalive_timeout` are the seconds that a connection may be idle, before its first request too.
-    `capacity` is the number of requests at a time, each in a thread of its own.  Requests are counted in `seat`.
-    Raises `ValueError` without listeners, or for a timeout that is not positive.
+    Each request has a thread of its own, and is counted in `seat`.  Raises `ValueError` without listeners.
     """
 
-    def __init__(
-        self,
-        app: Any,
-        listeners: Iterable[socket.socket],
-        *,
-        keepalive_timeout: float,
-        capacity: int = CAPACITY,
-        seat: Seat | None = None,
-    ) -> None:
-        if keepalive_timeout <= 0:
-            raise ValueError(f"keepalive_timeout = {keepalive_timeout}: must be positive")
+    def __init__(self, app: Any, listeners: Iterable[socket.socket], terms: Terms, seat: Seat | None = None) -> None:
         self.requests = Requests(seat or private_seat())
         self.draining = False
         self._map: dict[int, Any] = {}
-        self._keepalive, self._capacity = keepalive_timeout, capacity
+        self.terms = terms
+        self._capacity = terms.capacity or CAPACITY
         self._dispatcher = Dispatcher()
-        self._dispatcher.set_thread_count(capacity)
+        self._dispatcher.set_thread_count(self._capacity)
         settings = Adjustments(ident="launcher", backlog=BACKLOG, connection_limit=NEVER_LIMITED)
         self._acceptors = [self._acceptor(app, listener, settings) for listener in listeners]
         if not self._acceptors:
@@ -296,6 +341,10 @@ class ThreadingServer:
             app, self._map, _sock=own, dispatcher=self._dispatcher, adj=settings, sockinfo=about, bind_socket=False
         )
         acceptor.owner = self
+        if self.terms.tls is not None and kind is TcpAcceptor:
+            from launcher.worker.backends.threading_tls import TlsChannel
+
+            acceptor.channel_class = TlsChannel
         return acceptor
 
     # In the loop's thread
@@ -303,7 +352,7 @@ class ThreadingServer:
     def _loop(self) -> None:
         while not self._drained.is_set() or self._channels() or self.requests.count:
             wasyncore.poll2(self._patience(), self._map)
-            self._end_idle()
+            self._end_overdue()
             if self.draining and not self._drained.is_set():
                 self._stop_accepting()
         self._dispatcher.shutdown()
@@ -317,17 +366,18 @@ class ThreadingServer:
     def _patience(self) -> float | None:
         """Seconds until something is due even if nothing happens."""
         now = time.monotonic()
-        due = [channel.last_activity + self._keepalive - now for channel in self._channels() if channel.is_idle]
+        due = [channel.due - now for channel in self._channels()]
         due += [channel.prompt_until - now for channel in self._channels() if channel.prompt_until > now]
         # In a drain also a time that is over by now: it may have been a moment ahead when it was looked at last.
         due += [each.resume_at - now for each in self._acceptors if each.resume_at > (0 if self.draining else now)]
-        return max(min(due), 0.001) if due else None
+        first = min(due, default=inf)
+        return max(first, 0.001) if first < inf else None
 
-    def _end_idle(self) -> None:
-        oldest = time.monotonic() - self._keepalive
+    def _end_overdue(self) -> None:
+        now = time.monotonic()
         for channel in self._channels():
-            if channel.is_idle and channel.last_activity <= oldest:
-                channel.handle_close()
+            if channel.due <= now:
+                channel.expire()
 
     def _stop_accepting(self) -> None:
         for acceptor in self._acceptors:

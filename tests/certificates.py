@@ -1,0 +1,72 @@
+"""Certificates for tests, made by the command openssl."""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EXTENSIONS = "subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n"
+
+
+def openssl(*words: object) -> None:
+    subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True, timeout=60)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A certificate and its key, in files."""
+
+    cert: Path
+    key: Path
+
+    @property
+    def options(self) -> dict[str, str]:
+        return {"tls_cert_file": str(self.cert), "tls_key_file": str(self.key)}
+
+    def replace_by(self, other: Pair) -> None:
+        """Let these files have what those have."""
+        self.cert.write_bytes(other.cert.read_bytes())
+        self.key.write_bytes(other.key.read_bytes())
+
+
+class Authority:
+    """Signs certificates for localhost."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.cert, self._key = folder / "ca.pem", folder / "ca.key"
+        self._make_key(self._key)
+        openssl("req", "-x509", "-key", self._key, "-subj", "/CN=ca", "-days", 2, "-out", self.cert)
+
+    def issue(self, name: str, *, days: int = 2) -> Pair:
+        """Make a certificate whose subject is `name`; with fewer than no days it has expired."""
+        pair = Pair(self._folder / f"{name}.pem", self._folder / f"{name}.key")
+        self._make_key(pair.key)
+        request, extensions = self._folder / f"{name}.csr", self._folder / "extensions"
+        extensions.write_text(EXTENSIONS)
+        openssl("req", "-new", "-key", pair.key, "-subj", f"/CN={name}", "-out", request)
+        signed_by = ("-CA", self.cert, "-CAkey", self._key, "-CAcreateserial")
+        openssl(*("x509", "-req", "-in", request, *signed_by, "-days", days, "-extfile", extensions, "-out", pair.cert))
+        return pair
+
+    def client(self, pair: Pair | None = None) -> ssl.SSLContext:
+        """Return what trusts this authority, and shows a certificate if there is one."""
+        context = ssl.create_default_context(cafile=str(self.cert))
+        if pair is not None:
+            context.load_cert_chain(pair.cert, pair.key)
+        return context
+
+    @staticmethod
+    def _make_key(path: Path) -> None:
+        openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", path)
+
+
+def subject(connection: ssl.SSLSocket) -> str:
+    """Return the name in the certificate that the other side has shown."""
+    names = dict(pair for rdn in connection.getpeercert()["subject"] for pair in rdn)
+    return names["commonName"]

@@ -1,0 +1,99 @@
+"""Requests that come in slowly: a server waits for as long as they move."""
+
+from __future__ import annotations
+
+import select
+import time
+from math import inf
+
+import pytest
+
+from launcher.worker.backends.serving import LEAST_RATE, Patience
+from tests.unit.wsgi_worker import PATIENCE, Answer, get
+
+BEGINNINGS = [b"G", b"GET / HTTP/1.1\r\nHost: te"]
+
+
+@pytest.mark.parametrize("beginning", BEGINNINGS)
+def test_a_request_that_stops_coming_is_answered_with_408(listener, start, connect, beginning):
+    worker = start(listener, patience=0.5, keepalive=10 * PATIENCE)
+    worker.serve()
+    client = connect(listener)
+    client.sendall(beginning)
+    answer = Answer(client)
+    assert (answer.status, answer.closes) == (408, True)
+    assert client.recv(1) == b""
+    assert get(connect(listener)).status == 200
+    assert "ERROR" not in worker.log.read_text()
+
+
+@pytest.mark.parametrize(
+    "beginning", [b"GET / HTTP/1.1\r\nX: ", b"POST /echo HTTP/1.1\r\nContent-Length: 9999\r\n\r\n"]
+)
+def test_what_trickles_ends_too(listener, start, connect, beginning):
+    worker = start(listener, patience=0.5, keepalive=10 * PATIENCE)
+    worker.serve()
+    client = connect(listener)
+    client.sendall(beginning)
+    client.settimeout(0.1)
+    deadline = time.monotonic() + PATIENCE
+    while not ended(client):
+        assert time.monotonic() < deadline
+    assert get(connect(listener)).status == 200
+    assert "ERROR" not in worker.log.read_text()
+
+
+def ended(client):
+    try:
+        client.sendall(b"x")
+        return not client.recv(4096)
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+
+
+def test_the_next_request_has_all_the_time_again(listener, start, connect):
+    worker = start(listener, patience=2.0)
+    worker.serve()
+    client, watch = connect(listener), stalled(connect, listener)
+    while not select.select([watch], [], [], 0.3)[0]:
+        client.sendall(b"GET / HTTP/1.1\r\nHo")
+        select.select([watch], [], [], 0.3)
+        client.sendall(b"st: test\r\n\r\n")
+        assert Answer(client).status == 200
+    assert Answer(watch).status == 408
+
+
+def test_time_in_which_the_application_works_does_not_count(listener, start, connect):
+    worker = start(listener, patience=0.3)
+    worker.serve()
+    client = connect(listener)
+    client.sendall(b"GET /wait HTTP/1.1\r\nHost: test\r\n\r\nGET / HTTP/1.1\r\nHo")
+    worker.expect("waiting")
+    assert Answer(stalled(connect, listener)).status == 408
+    worker.tell("open")
+    assert Answer(client).status == 200
+    client.sendall(b"st: test\r\n\r\n")
+    assert Answer(client).status == 200
+
+
+def stalled(connect, listener):
+    client = connect(listener)
+    client.sendall(b"G")
+    return client
+
+
+def test_patience_is_won_back_by_what_comes():
+    patience = Patience(10)
+    patience.received(1, 100)
+    assert patience.left == 10, "the wait for the first byte is another one"
+    patience.received(1, 4)
+    assert patience.left == pytest.approx(6, abs=0.01)
+    patience.received(2 * LEAST_RATE, 1)
+    assert patience.left == pytest.approx(7, abs=0.01)
+    patience.received(100 * LEAST_RATE, 1)
+    assert patience.left == 10
+    patience.over()
+    assert (patience.left, patience.begun) == (10, False)
+    assert Patience().left == inf
