@@ -136,6 +136,7 @@ ONE_IS_ENOUGH = {
         "test_run_identity",
         "test_run_on_signal",
     ),
+    "it brings a backend of its own": ("test_third_backend",),
     "it runs nothing": ("test_backends",),
 }
 
