@@ -15,6 +15,20 @@ both_backends = pytest.mark.parametrize("backend", ["eventlet", "threading"], in
 on_threads = pytest.mark.parametrize("backend", ["threading"], indirect=True)
 not_pid1 = pytest.mark.parametrize("pid1", [False], ids=["not-pid1"], indirect=True)
 
+patched_or_not = pytest.mark.parametrize(
+    ("before", "pid1", "backend"),
+    [
+        ("", False, "eventlet"),
+        ("", True, "eventlet"),
+        ("import eventlet\neventlet.monkey_patch()", False, "eventlet"),
+        ("import eventlet\neventlet.monkey_patch()", True, "eventlet"),
+        ("", True, "threading"),
+    ],
+    ids=["plain", "plain-pid1", "patched", "patched-pid1", "threading"],
+    indirect=["pid1", "backend"],
+)
+
+
 WEB = """
 def web(environ, start_response):
     path = environ["PATH_INFO"]

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.functional.program import Program, reserved_port
+from tests.functional.scripts import starter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tests.functional.scripts import Script
+
 
 @pytest.fixture
-def pid1(request: pytest.FixtureRequest) -> bool:
-    """Whether the program is PID 1 of a namespace of its own; parametrized by `both_ways`."""
-    return getattr(request, "param", True)
+def pid1(request: pytest.FixtureRequest) -> bool | None:
+    """Whether the program is PID 1 of a namespace of its own; parametrized by `both_ways`.
+
+    None is the usual: a launcher is, a script is not.
+    """
+    return getattr(request, "param", None)
 
 
 @pytest.fixture
@@ -27,7 +34,7 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def make_program(tmp_path: Path, pid1: bool, backend: str) -> Iterator[Callable[[], Program]]:
+def make_program(tmp_path: Path, pid1: bool | None, backend: str) -> Iterator[Callable[[], Program]]:
     """Make programs, each with a folder and a port of its own."""
     with ExitStack() as stack:
         programs: list[Program] = []
@@ -35,7 +42,9 @@ def make_program(tmp_path: Path, pid1: bool, backend: str) -> Iterator[Callable[
         def make() -> Program:
             folder = tmp_path / str(len(programs))
             folder.mkdir()
-            programs.append(Program(folder, stack.enter_context(reserved_port()), pid1=pid1, backend=backend))
+            programs.append(
+                Program(folder, stack.enter_context(reserved_port()), pid1=pid1 is not False, backend=backend)
+            )
             stack.callback(programs[-1].close)
             return programs[-1]
 
@@ -48,3 +57,10 @@ def make_program(tmp_path: Path, pid1: bool, backend: str) -> Iterator[Callable[
 def program(make_program: Callable[[], Program]) -> Program:
     """One program."""
     return make_program()
+
+
+@pytest.fixture
+def start(tmp_path: Path, pid1: bool | None, backend: str) -> Iterator[Callable[..., Script]]:
+    """Start scripts, which use the launchers themselves."""
+    with starter(tmp_path) as start:
+        yield partial(start, pid1=bool(pid1), backend=backend)

@@ -72,6 +72,20 @@ class Other(Recorder):
     name = "other"
 '''
 
+RECORDER = """
+    running = launcher.launch(conf, Recorder())
+    note("waits")
+    sys.exit(running.wait())
+"""
+
+
+TWO_WORKERS = """
+    running = launcher.ProcessLauncher(conf)
+    running.launch_service(Recorder(), workers=2)
+    note("waits")
+    sys.exit(running.wait())
+"""
+
 
 class Script:
     """A script in a folder of its own; `before` is put before its imports, `options` into its configuration."""
@@ -183,3 +197,8 @@ def lives(pid: int) -> bool:
 def wait_until_gone(pids: list[int]) -> None:
     """Wait until none of them lives."""
     wait_for(lambda: not any(map(lives, pids)), f"the end of {pids}")
+
+
+def started(script: Script, count: int, name: str = "service") -> list[int]:
+    """Wait for so many starts; return the PIDs in their order."""
+    return [int(line[2]) for line in script.wait_for_notes(name, "start", count=count)]
