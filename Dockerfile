@@ -97,6 +97,8 @@ RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=cache,target=/root/.cache/pip \
     /opt/dev/bin/python -m pip install --require-hashes -r /tmp/requirements/test.txt
 COPY --from=builder /opt/venv /opt/venv
+# For work outside of containers: what is called `launcher` on the package index is something else.
+COPY --from=builder /tmp/wheel /usr/share/launcher
 # So that a plain `pip install` goes where the final image will find it.
 ENV PIP_PYTHON=/opt/venv/bin/python
 WORKDIR /usr/src/launcher

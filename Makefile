@@ -23,10 +23,10 @@ run: $(stamp) ## run the example services without Docker; Ctrl-C stops them
 	@cd examples/shop; run=(../../$(bin)/launcher run --config-file shop.conf $(ARGS)); \
 	    if [[ -t 0 && -t 2 ]]; then set -m; "$${run[@]}"; else exec "$${run[@]}"; fi
 
-test: $(stamp) ## unit, property and functional tests, without Docker
-	@echo "test: unit, property and functional tests, $(JOBS) at a time"
+test: $(stamp) ## unit, property, functional and template tests, without Docker
+	@echo "test: unit, property, functional and template tests, $(JOBS) at a time"
 	@tools/need unshare=util-linux nsenter=util-linux setpriv=util-linux ps=procps openssl=openssl
-	@$(bin)/python -m pytest -n $(JOBS) tests/unit tests/property tests/functional $(ARGS)
+	@$(bin)/python -m pytest -n $(JOBS) tests/unit tests/property tests/functional tests/template $(ARGS)
 
 simulate: $(stamp) ## the core against a simulated kernel: make simulate ARGS='--schedules 100000 --seed random'
 	@echo "simulate: random schedules of the core, $(JOBS) test processes"
@@ -57,7 +57,7 @@ engine: ## make sure that a Docker Engine answers; on Debian as root, install an
 base-image: engine ## make sure that debian:trixie-slim is here, pulled or made from Debian's packages
 	@tools/base-image
 
-image: engine base-image ## build launcher:latest and launcher-dev:latest
+image: engine base-image ## build launcher and launcher-dev, tagged latest and with the version
 	@tools/image
 
 openstack: $(stamp) base-image image ## OpenStack's own programs, unmodified, under oslo.service and under launcher.oslo

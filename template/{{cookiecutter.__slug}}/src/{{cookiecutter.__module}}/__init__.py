@@ -1,0 +1,1 @@
+"""{{ cookiecutter.__slug }}: services that the launcher runs, each a class in a module of its own."""

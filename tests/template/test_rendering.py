@@ -1,0 +1,117 @@
+"""Every combination of the discrete answers renders, and what it renders to is clean."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from launcher import __version__
+from tests.template.rendering import BIN, KINDS, QUESTIONS, ROOT, TEMPLATE, combinations, compiled_once, render
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BRACES = re.compile(r"\{[{%#]|cookiecutter\.")
+LONGEST = "The Longest Name That Is Not Too Long Yet"
+PARSERS = {".json": json.loads, ".toml": tomllib.loads, ".yaml": yaml.safe_load_all, ".yml": yaml.safe_load}
+
+
+class Renderings:
+    """Distinct contents and distinct Python of many renderings; the rest is forgotten as soon as it was seen."""
+
+    def __init__(self, folder: Path) -> None:
+        self.count = 0
+        self.contents: dict[tuple[str, str], None] = {}
+        self.trees: dict[str, Path] = {}
+        self.folder = folder
+
+    def add(self, project: Path) -> None:
+        self.count += 1
+        files = {path.relative_to(project): path.read_text() for path in project.rglob("*") if path.is_file()}
+        self.contents |= dict.fromkeys((path.name, text) for path, text in files.items())
+        python = {path: text for path, text in files.items() if path.suffix == ".py"}
+        tree = hashlib.sha256(repr(sorted(python.items())).encode()).hexdigest()[:12]
+        if tree in self.trees:
+            shutil.rmtree(project)
+        else:
+            self.trees[tree] = project.rename(self.folder / tree)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_combination_renders_and_is_clean(kind: str, tmp_path: Path) -> None:
+    renderings = Renderings(tmp_path)
+    with compiled_once():
+        for answers in combinations(kind):
+            renderings.add(render(tmp_path, **answers))
+        renderings.add(render(tmp_path, kind=kind, project_name=LONGEST))
+    all_are_there_and_no_brace_is_left(renderings)
+    data_can_be_read(renderings)
+    dockerfiles_and_scripts_are_clean(renderings)
+    python_is_formatted_linted_and_typed(renderings, ROOT / ".mypy_cache" / f"template-{kind}")
+    unit_tests_pass(next(iter(renderings.trees.values())))
+    shutil.rmtree(tmp_path)
+
+
+def run(project: Path, *command: str | Path, **environment: str) -> None:
+    done = subprocess.run(
+        command,
+        cwd=project,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        pytest.fail(f"{project.name}: {' '.join(map(str, command))}: {done.returncode}\n{done.stdout}", pytrace=False)
+
+
+def all_are_there_and_no_brace_is_left(renderings: Renderings) -> None:
+    assert renderings.count == 2 * 2 * 2 * 2 * 3 * 4 + 1
+    assert len(renderings.trees) == 2  # the Python depends on the kind and the name alone
+    assert not [(name, found.group()) for name, text in renderings.contents if (found := BRACES.search(text))]
+
+
+def data_can_be_read(renderings: Renderings) -> None:
+    for name, text in renderings.contents:
+        if parse := PARSERS.get(PurePath(name).suffix):
+            assert list(parse(text)), name
+
+
+def dockerfiles_and_scripts_are_clean(renderings: Renderings) -> None:
+    checks = {"Dockerfile": "hadolint", "venv": "shellcheck", "secrets": "shellcheck"}
+    for name, text in renderings.contents:
+        if check := checks.get(name):
+            (renderings.folder / name).write_text(text)
+            run(renderings.folder, BIN / check, name)
+
+
+def python_is_formatted_linted_and_typed(renderings: Renderings, cache: Path) -> None:
+    for tree in renderings.trees.values():
+        run(tree, BIN / "ruff", "check", "--no-cache", ".")
+        run(tree, BIN / "ruff", "format", "--no-cache", "--check", ".")
+    run(next(iter(renderings.trees.values())), BIN / "mypy", "--cache-dir", cache)
+
+
+def unit_tests_pass(project: Path) -> None:
+    pip = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-index")
+    run(project, *pip, "--no-build-isolation", "--target", "installed", ".")
+    unit_tests = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit")
+    run(project, *unit_tests, PYTHONPATH=str(project / "installed"))
+
+
+def test_the_launcher_is_ours() -> None:
+    assert QUESTIONS["__launcher_version"] == __version__
+    ours = (ROOT / "requirements" / "run.txt").read_text()
+    assert (TEMPLATE / "{{cookiecutter.__slug}}" / "requirements" / "launcher.txt").read_text() == ours
