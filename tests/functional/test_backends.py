@@ -135,6 +135,7 @@ ONE_IS_ENOUGH = {
         "test_run_backdoor",
         "test_run_identity",
         "test_run_on_signal",
+        "test_run_tls",
     ),
     "it brings a backend of its own": ("test_third_backend",),
     "it runs nothing": ("test_backends",),
