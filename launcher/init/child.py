@@ -91,7 +91,7 @@ def _lead_group(pid: int) -> None:
 
 
 def _tie_to_parent(signum: int, parent: int) -> None:
-    from launcher.supervisor.prctl import PR_SET_PDEATHSIG, prctl
+    from launcher.supervisor.libc import PR_SET_PDEATHSIG, prctl
 
     prctl(PR_SET_PDEATHSIG, signum)
     if posix.getppid() != parent:  # gone before the kernel knew that we care

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from launcher.init import environment
 from launcher.supervisor import signals
+from launcher.supervisor.libc import PR_SET_PDEATHSIG, prctl
 from launcher.supervisor.notices import ExecFailed, announce
-from launcher.supervisor.prctl import PR_SET_PDEATHSIG, prctl
 from launcher.supervisor.spawn import fork
 
 if TYPE_CHECKING:

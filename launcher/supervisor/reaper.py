@@ -10,7 +10,7 @@ import posix
 from time import monotonic
 
 from launcher.supervisor import signals
-from launcher.supervisor.prctl import PR_SET_CHILD_SUBREAPER, prctl
+from launcher.supervisor.libc import PR_SET_CHILD_SUBREAPER, prctl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

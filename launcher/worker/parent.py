@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from launcher.supervisor.prctl import PR_SET_PDEATHSIG, prctl
+from launcher.supervisor.libc import PR_SET_PDEATHSIG, prctl
 
 if TYPE_CHECKING:
     from launcher.worker.backends import Backend

@@ -19,7 +19,7 @@ from signal import SIGTERM
 from typing import TYPE_CHECKING
 
 from launcher.supervisor import reaper
-from launcher.supervisor.prctl import PR_SET_PDEATHSIG, prctl
+from launcher.supervisor.libc import PR_SET_PDEATHSIG, prctl
 from tests.functional.oslo.wheel import PACKAGE
 
 if TYPE_CHECKING:
