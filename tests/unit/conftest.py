@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from launcher import config
+from launcher.errors import ConfigError
 from tests.unit.wsgi_worker import PATIENCE as CLIENT_PATIENCE
 from tests.unit.wsgi_worker import Worker, listening
 
@@ -66,3 +69,49 @@ def connect():
     yield to
     for client in clients:
         client.close()
+
+
+@pytest.fixture
+def clean_environment(monkeypatch):
+    """Hide the tester's own configuration."""
+    for name in [name for name in os.environ if name.startswith("OS_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def etc(tmp_path):
+    """A folder in place of /etc/launcher."""
+    (tmp_path / "etc").mkdir()
+    return tmp_path / "etc"
+
+
+@pytest.fixture
+def load(clean_environment, etc):
+    """Read and check a configuration."""
+    return lambda *argv: config.load([str(arg) for arg in argv], etc=etc)
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a config file."""
+
+    def write(text, name="app.conf"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def problems(load):
+    """Return the lines that a configuration is refused with."""
+
+    def problems(*argv):
+        with pytest.raises(ConfigError) as raised:
+            load(*argv)
+        assert raised.value.exit_code == 78
+        return str(raised.value).splitlines()
+
+    return problems
