@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-MODULES = ("loopingcall", "periodic_task", "threadgroup")
+MODULES = ("loopingcall", "periodic_task", "sslutils", "threadgroup", "wsgi")
 
 LOOK = """
 import inspect, json, sys

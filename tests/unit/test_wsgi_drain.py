@@ -401,3 +401,17 @@ def test_access_lines_escape_what_a_client_sent(listener, start, connect):
     worker.serve()
     get(connect(listener), "/\x1b[31m")
     worker.wait_for_log(r'INFO launcher.access 127.0.0.1 "GET /\x1b[31m HTTP/1.1" 200')
+
+
+def test_a_drain_may_grant_idle_connections_less_than_keepalive(listener, start, connect):
+    worker = start(listener, keepalive=10 * PATIENCE, last=0.5)
+    worker.serve()
+    idle, busy = connect(listener), connect(listener)
+    get(idle)
+    ask(busy, "/wait")
+    worker.expect("waiting")
+    worker.drain()
+    assert 0.3 < seconds_until_closed(idle) < PATIENCE / 2
+    worker.tell("open")
+    assert Answer(busy).closes
+    worker.expect("done")

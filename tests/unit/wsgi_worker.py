@@ -83,7 +83,7 @@ def app(environ, start_response):
 
 def serve():
     listeners = [socket.socket(fileno=fd) for fd in fds]
-    terms = backends.Terms(given["keepalive"], given["patience"], tls, given["capacity"])
+    terms = backends.Terms(given["keepalive"], given["patience"], tls, given["last"], given["capacity"])
     return Server(app, listeners, terms)
 
 
@@ -139,7 +139,8 @@ class Worker:
         gate, self.gate = os.pipe()
         fds = [sock.fileno() for sock in listeners]
         own = {"backend": backend, "control": theirs.fileno(), "gate": gate, "listeners": fds}
-        given = {"keepalive": 5.0, "patience": inf, "capacity": 100, "access": False, "tls": None, **own, **options}
+        terms = {"keepalive": 5.0, "patience": inf, "last": inf, "capacity": 100, "tls": None}
+        given = {**terms, "access": False, **own, **options}
         with log.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", WORKER, json.dumps(given)],

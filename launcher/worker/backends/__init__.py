@@ -95,11 +95,13 @@ class Terms:
     """A request may be waited for so long, from its first byte to its last; see `serving.Patience`."""
     tls: Tls | None = None
     """With it that is spoken on all but Unix sockets."""
+    last_request_timeout: float = inf
+    """An idle connection may be so for no longer once the server drains."""
     capacity: int | None = None
     """Clients at a time, the backend's own number if None: connections on eventlet, requests on threading."""
 
     def __post_init__(self) -> None:
-        for name in ("keepalive_timeout", "request_timeout"):
+        for name in ("keepalive_timeout", "request_timeout", "last_request_timeout"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} = {getattr(self, name)}: must be positive")
 
@@ -169,8 +171,8 @@ class Backend(Protocol):
     def stacks(self) -> Iterable[tuple[str, FrameType]]:
         """Name every thread and every task of this process, each with the frame it is in."""
 
-    def serve(self, app: Any, listeners: Iterable[socket.socket], terms: Terms) -> Server:
-        """Serve a WSGI application until drained.
+    def serve(self, app: Any, listeners: Iterable[socket.socket], terms: Terms, **own: Any) -> Server:
+        """Serve a WSGI application until drained; `own` is what this backend alone knows.
 
         The listeners are taken over: the caller's objects are closed when this returns.
         """

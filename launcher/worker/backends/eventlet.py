@@ -188,11 +188,11 @@ class EventletBackend:
             *((f"green thread {id(one)}", one.gr_frame) for one in tasks),
         ]
 
-    def serve(self, app: Any, listeners: Iterable[socket.socket], terms: Terms) -> Server:
+    def serve(self, app: Any, listeners: Iterable[socket.socket], terms: Terms, **own: Any) -> Server:
         """Serve a WSGI application on listeners that are taken over; see `eventlet_wsgi`."""
         from launcher.worker.backends.eventlet_wsgi import EventletServer
 
-        return EventletServer(app, listeners, terms, self._seat)
+        return EventletServer(app, listeners, terms, self._seat, **own)
 
 
 def _green_threads() -> list[greenlet]:

@@ -40,6 +40,7 @@ from launcher.worker.backends.serving import (
 )
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Callable, Iterable, Mapping
     from socket import socket
 
@@ -78,22 +79,25 @@ ACCESS_FORMAT = AccessFormat('%(client_ip)s "%(request_line)s" %(status_code)s %
 class Log:
     """What eventlet.wsgi logs to: it has one channel for access lines and for the application's tracebacks."""
 
+    def __init__(self, access: logging.Logger = access_logger, others: logging.Logger = logger) -> None:
+        self._access, self._others = access, others
+
     def info(self, message: str) -> None:
         """Take an access line, or a traceback while its exception is being handled."""
         if isinstance(message, AccessLine):
-            access_logger.info("%s", message)
+            self._access.info("%s", message)
         elif _serving.protocol.connection.gone:
-            logger.debug("the client of %r went away", _serving.protocol.requestline)
+            self._others.debug("the client of %r went away", _serving.protocol.requestline)
         else:
-            logger.error("%r failed", _serving.protocol.requestline, exc_info=True)
+            self._others.error("%r failed", _serving.protocol.requestline, exc_info=True)
 
     def error(self, message: str) -> None:
         """Take a complaint about a client's input."""
-        logger.warning("%s", message)
+        self._others.warning("%s", message)
 
     def debug(self, message: str) -> None:
         """Take a detail."""
-        logger.debug("%s", message)
+        self._others.debug("%s", message)
 
 
 class Client(greenio.GreenSocket):  # type: ignore[misc]
@@ -241,38 +245,38 @@ class Protocol(wsgi.HttpProtocol):  # type: ignore[misc]
 class Http(wsgi.Server):  # type: ignore[misc]
     """What all connections of a server have in common."""
 
-    def __init__(self, app: Any, listener: socket, keepalive_timeout: float, seat: Seat) -> None:
-        super().__init__(
-            listener,
-            listener.getsockname(),
-            app,
-            log=Log(),
-            environ={"wsgi.multiprocess": True},
-            protocol=Protocol,
-            keepalive=keepalive_timeout,
-            log_format=ACCESS_FORMAT,
-            log_x_forwarded_for=False,
-            debug=False,
-        )
+    def __init__(self, app: Any, listener: socket, keepalive_timeout: float, seat: Seat, **own: Any) -> None:
+        usual = {
+            "log": Log(),
+            "environ": {"wsgi.multiprocess": True},
+            "protocol": Protocol,
+            "keepalive": keepalive_timeout if keepalive_timeout < inf else True,
+            "log_format": ACCESS_FORMAT,
+            "log_x_forwarded_for": False,
+            "debug": False,
+        }
+        super().__init__(listener, listener.getsockname(), app, **{**usual, **own})
         self.draining = False
         self.seat = seat
-        self.log_output = wants_access_log()
+        self.log_output = own.get("log_output", wants_access_log())
 
 
 class EventletServer:
     """A WSGI server on listening sockets that somebody else has bound and that are its own now.
 
-    Requests are counted in `seat`.  Raises `ValueError` without listeners.
+    Requests are counted in `seat`; `own` are parameters of eventlet's server.  Raises `ValueError` without listeners.
     """
 
-    def __init__(self, app: Any, listeners: Iterable[socket], terms: Terms, seat: Seat | None = None) -> None:
+    def __init__(
+        self, app: Any, listeners: Iterable[socket], terms: Terms, seat: Seat | None = None, **own: Any
+    ) -> None:
         self._listeners = [_adopt(listener) for listener in listeners]
         if not self._listeners:
             raise ValueError("no listeners")
-        self._http = Http(app, self._listeners[0], terms.keepalive_timeout, seat or private_seat())
+        self._http = Http(app, self._listeners[0], terms.keepalive_timeout, seat or private_seat(), **own)
         self._terms = terms
         self._capacity = eventlet.Semaphore(terms.capacity or CAPACITY)
-        self._open = 0
+        self._open: set[Client] = set()
         self._short_of_descriptors = False
         self._done = EventletEvent()
         self._acceptors = [EventletTask(self._accept_clients, listener) for listener in self._listeners]
@@ -288,7 +292,14 @@ class EventletServer:
             self._accept_queued(listener)
             listener.close()
         self._acceptors.clear()
+        if self._terms.last_request_timeout < inf:
+            eventlet.spawn_after(self._terms.last_request_timeout, self._end_idle)
         self._check_done()
+
+    @property
+    def dead(self) -> bool:
+        """Whether `drain` was called and no connection is open."""
+        return self._done.is_set()
 
     def wait(self) -> None:
         """Return when `drain` was called and no connection is open."""
@@ -335,8 +346,9 @@ class EventletServer:
 
     def _begin(self, client: socket, address: Any) -> None:
         hubs.notify_opened(client.fileno())
-        self._open += 1
-        EventletTask(self._converse, self._client(client), address)
+        conversation = self._client(client)
+        self._open.add(conversation)
+        EventletTask(self._converse, conversation, address)
 
     def _client(self, client: socket) -> Client:
         patience = Patience(self._terms.request_timeout)
@@ -357,12 +369,18 @@ class EventletServer:
             logger.debug("connection of %r lost: %s", address, error)
         finally:
             client.close()
-            self._open -= 1
+            self._open.remove(client)
             self._capacity.release()  # one too many for a client accepted by drain(), when nobody counts any more
             self._check_done()
 
+    def _end_idle(self) -> None:
+        for client in self._open:
+            if not client.patience.begun and not client.gone:
+                with suppress(OSError):
+                    client.shutdown(_socket.SHUT_RD)  # what it waits for has come to its end
+
     def _check_done(self) -> None:
-        if not self._acceptors and self._open == 0:
+        if not self._acceptors and not self._open:
             self._done.set()
 
 

@@ -123,11 +123,11 @@ class ThreadingBackend:
         frames = sys._current_frames().items()  # noqa: SLF001 - its documented name
         return [(f"thread {names.get(ident, ident)}", frame) for ident, frame in frames]
 
-    def serve(self, app: Any, listeners: Iterable[socket.socket], terms: Terms) -> Server:
+    def serve(self, app: Any, listeners: Iterable[socket.socket], terms: Terms, **own: Any) -> Server:
         """Serve a WSGI application on listeners that are taken over; see `threading_wsgi`."""
         from launcher.worker.backends.threading_wsgi import ThreadingServer
 
-        return ThreadingServer(app, listeners, terms, self._seat)
+        return ThreadingServer(app, listeners, terms, self._seat, **own)
 
 
 def _wait_for(fd: int, event: int) -> None:

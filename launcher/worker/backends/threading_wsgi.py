@@ -145,8 +145,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         """When it is ended if nothing happens until then, on the monotonic clock."""
         if self.requests or self.total_outbufs_len:
             return inf
-        keepalive: float = self.server.owner.terms.keepalive_timeout
-        return self._touched + (self._patience.left if self.request else keepalive)
+        if self.request:
+            return self._touched + self._patience.left
+        owner: ThreadingServer = self.server.owner
+        return min(self._touched + owner.terms.keepalive_timeout, owner.idle_until)
 
     def expire(self) -> None:
         """End it: it was due."""
@@ -302,6 +304,7 @@ class ThreadingServer:
     def __init__(self, app: Any, listeners: Iterable[socket.socket], terms: Terms, seat: Seat | None = None) -> None:
         self.requests = Requests(seat or private_seat())
         self.draining = False
+        self.idle_until = inf
         self._map: dict[int, Any] = {}
         self.terms = terms
         self._capacity = terms.capacity or CAPACITY
@@ -318,6 +321,7 @@ class ThreadingServer:
     def drain(self) -> None:
         """Accept what is queued, close the listeners, tell clients `Connection: close`.  A second call does nothing."""
         self.draining = True
+        self.idle_until = min(self.idle_until, time.monotonic() + self.terms.last_request_timeout)
         if not self._drained.is_set():
             self._acceptors[0].pull_trigger()
             self._drained.wait()
