@@ -11,12 +11,14 @@ import re
 import socket
 from dataclasses import dataclass
 
-FORMS = "[SERVICE=]HOST:PORT, :PORT, [IPV6]:PORT or unix:PATH"
+FORMS = "[SERVICE=]HOST:PORT, :PORT, [IPV6]:PORT, unix:PATH or fd://NUMBER"
 LONGEST_PATH = 107  # bytes; sockaddr_un has 108, one of them the final NUL
 LAST_PORT = 65535
 ANY_PORT = "0"
+FD = "fd://"
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - what a user may ask for
 _IPV4 = re.compile(r"[0-9.]+")
+_PASSED = re.compile(r"[3-9]|[1-9][0-9]{1,4}|(?![0-9]+\Z)[^:\s]{1,255}", re.ASCII)  # sd_listen_fds_with_names(3)
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_.-]{0,253}", re.ASCII)
 
 
@@ -25,7 +27,7 @@ class Address:
     """An address to listen on, and for whom."""
 
     text: str
-    """`HOST:PORT`, `[IPV6]:PORT`, `:PORT` or `unix:PATH`."""
+    """`HOST:PORT`, `[IPV6]:PORT`, `:PORT`, `unix:PATH` or `fd://NUMBER-OR-NAME`."""
     service: str | None
     """None where the user left it to us."""
     identity: tuple[str, ...]
@@ -35,7 +37,7 @@ class Address:
     def parse(cls, text: str) -> Address:
         """Read `[SERVICE=]ADDRESS`.  Raises `ValueError` with what is wrong."""
         service, equals, address = text.partition("=")
-        if not equals or text.startswith("unix:"):
+        if not equals or text.startswith(("unix:", FD)):
             return cls(text, None, identity(text))
         if not service.strip():
             raise ValueError(f"no service before =; must be {FORMS}")
@@ -44,12 +46,14 @@ class Address:
 
 
 def identity(address: str) -> tuple[str, ...]:
-    """Return `("unix", PATH)` or `("tcp", HOST, PORT)`, equal for all spellings of an address.
+    """Return `("unix", PATH)`, `("tcp", HOST, PORT)` or `("fd", WHICH)`, equal for all spellings of an address.
 
     Raises `ValueError` with what is wrong.
     """
     if address.startswith("unix:"):
         return _unix(address.removeprefix("unix:"))
+    if address.startswith(FD):
+        return _passed(address.removeprefix(FD))
     host, colon, port = address.rpartition(":")
     if not colon:
         raise ValueError(f"must be {FORMS}")
@@ -84,6 +88,12 @@ def _unix(path: str) -> tuple[str, ...]:
     if size > LONGEST_PATH:
         raise ValueError(f"socket path too long: {size} bytes, the kernel takes at most {LONGEST_PATH}")
     return ("unix", os.path.normpath(path))
+
+
+def _passed(which: str) -> tuple[str, ...]:
+    if not _PASSED.fullmatch(which):
+        raise ValueError(f"after {FD} comes the number of a descriptor that was passed, from 3 on, or its name")
+    return ("fd", which)
 
 
 def _port(text: str) -> int:

@@ -28,7 +28,6 @@ from launcher.counts import Auto, Between, Machine, auto
 from launcher.errors import ConfigError
 from launcher.options import BY_NAME, GROUP, OPTIONS, is_verbatim
 from launcher.provenance import (
-    DEFAULT,
     Configuration,
     Sourced,
     provenance,
@@ -41,7 +40,7 @@ from launcher.provenance import (
 )
 from launcher.spelling import line, shown
 from launcher.supervisor.command import Command
-from launcher.supervisor.settings import Listen, Policy, ServiceSpec, Settings
+from launcher.supervisor.settings import DEFAULT, Listen, Policy, ServiceSpec, Settings
 from launcher.validation import check, check_foreign
 from launcher.worker import application
 from launcher.worker.hooks import MOMENTS

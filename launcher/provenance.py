@@ -21,12 +21,12 @@ from oslo_config import cfg, iniparser
 from launcher.errors import ConfigError
 from launcher.options import BY_NAME, GROUP, several, takes_many
 from launcher.spelling import did_you_mean, line, nearest, shown
+from launcher.supervisor.settings import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 COMMAND_LINE = "command line"
-DEFAULT = "default"
 
 
 @dataclass(frozen=True, slots=True)

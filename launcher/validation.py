@@ -14,8 +14,9 @@ from launcher.commands import CommandLine, of_service, read_ready, read_restart
 from launcher.counts import Between
 from launcher.errors import ConfigError
 from launcher.options import BY_NAME, GROUP, allowed
-from launcher.provenance import DEFAULT, Assignment, Configuration, source, told
+from launcher.provenance import Assignment, Configuration, source, told
 from launcher.spelling import did_you_mean, line, plain, shown
+from launcher.supervisor.settings import DEFAULT
 from launcher.worker import application
 from launcher.worker.backends import KINDS
 from launcher.worker.hooks import MOMENTS

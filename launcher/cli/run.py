@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import os
 from typing import TYPE_CHECKING
 
-from launcher.errors import EXIT_SOFTWARE, why
+from launcher.errors import EXIT_SOFTWARE, ConfigError, why
 from launcher.supervisor import reaper, signals, termination_log
+from launcher.supervisor.inherited import Inherited
 from launcher.supervisor.log import open_missing_stdio
 from launcher.supervisor.loop import Loop
 from launcher.supervisor.settings import Settings
@@ -25,9 +27,13 @@ def main(argv: Sequence[str]) -> int:
     open_missing_stdio()
     reaper.adopt_orphans()
     try:
+        inherited = Inherited.of(os.environ)  # first: a number that is missing must not become one of ours
         loop = Loop(Settings(services=()))
+    except ConfigError as error:
+        return _cannot_start(str(error), error.exit_code)
     except OSError as error:
-        return _cannot_start(error)
+        return _cannot_start(f"cannot start: {why(error.errno or 0)}", EXIT_SOFTWARE)
+    loop.listeners.inherit(inherited)
     ties = loop.ties()
 
     def mold(_generation: int, channel: socket.socket) -> int:
@@ -55,11 +61,11 @@ def main(argv: Sequence[str]) -> int:
     return code
 
 
-def _cannot_start(error: OSError) -> int:
-    reason = f"cannot start: {why(error.errno or 0)}"
-    Stderr().write(f"launcher: error: {reason}\n")
+def _cannot_start(reason: str, code: int) -> int:
+    for line in reason.splitlines():
+        Stderr().write(f"launcher: error: {line}\n")
     termination_log.write(termination_log.PATH, reason)
-    return EXIT_SOFTWARE
+    return code
 
 
 def _help(argv: Sequence[str]) -> int:

@@ -69,6 +69,7 @@ class Generations:
                 return
             self._apply(generation, loaded.settings)
             self._log.lines("info", (*loaded.settings.notes, *self.listeners.chosen()))
+            self._log.lines("warning", self.listeners.unused(loaded.settings.listen))
         settings = self.settings[generation]
         if missing := _names(settings) - _names(loaded.settings):
             changed = "the configuration has changed since and has no service"

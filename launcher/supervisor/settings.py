@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from launcher.supervisor.command import Command
 
+DEFAULT = "default"  # the source of what nobody has set
 Restart = Literal["always", "on-failure", "never"]
 
 
@@ -56,7 +57,7 @@ class Listen:
 
     service: str
     address: str
-    """`HOST:PORT`, `[IPV6]:PORT`, `:PORT` or `unix:PATH`."""
+    """`HOST:PORT`, `[IPV6]:PORT`, `:PORT`, `unix:PATH` or `fd://NUMBER-OR-NAME`."""
     source: str
     """Where it was set, for the message that says it cannot be bound."""
     blocking: bool = False

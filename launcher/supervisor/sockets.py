@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from launcher.addresses import ANY_PORT, identity, is_ipv6, overlap
 from launcher.errors import ConfigError
+from launcher.supervisor.inherited import Inherited
 from launcher.supervisor.unpatched import unpatched
 
 if TYPE_CHECKING:
@@ -35,29 +36,62 @@ class Listeners:
     def __init__(self) -> None:
         self._open: dict[Key, socket.socket] = {}
         self._chosen: list[str] = []
+        self._inherited = Inherited({})
+
+    def inherit(self, inherited: Inherited) -> None:
+        """Use these sockets where they are what is wanted, and close them with ours."""
+        self._inherited = inherited
 
     def bind(self, wanted: Iterable[Listen]) -> None:
         """Bind what is not bound yet.  Raises `ConfigError`, a line for each failure, and changes nothing then."""
+        keyed = dict(_keyed(wanted))
         fresh: dict[Key, socket.socket] = {}
         problems, chosen = [], []
-        for key, listen in _keyed(wanted):
-            if key in self._open or key in fresh:
-                if key in self._open and self._open[key].getblocking() != listen.blocking:
-                    problems.append(f"listen = {listen.address} ({listen.source}): {CHANGED_HANDS}")
-                continue
+        for key, listen in keyed.items():
             try:
-                fresh[key] = _bind(listen.to_bind, blocking=listen.blocking)
-            except OSError as error:
-                why = self._ours(listen.to_bind, error) or _explain(listen.address, error)
-                problems.append(f"listen = {listen.address} ({listen.source}): {why}")
+                if key in self._open:
+                    _check_mode(self._open[key], listen)
+                    continue
+                claimed = [*fresh.values(), *(self._open[each] for each in keyed if each in self._open)]
+                fresh[key] = self._passed(listen, claimed) or self._bound(listen)
+            except ValueError as error:
+                problems.append(f"listen = {listen.address} ({listen.source}): {error}")
                 continue
-            if _is_any_port(identity(listen.to_bind)):
+            if self._is_passed(fresh[key]):
+                chosen.append(f"{listen.service}: listens on {_name(fresh[key])}, which was passed to us")
+            elif _is_any_port(identity(listen.to_bind)):
                 chosen.append(f"{listen.service}: listens on {_name(fresh[key])}, a free port")
         if problems:
-            _close(fresh)
+            self._close(fresh)
             raise ConfigError("\n".join(problems))
         self._open.update(fresh)
         self._chosen += chosen
+
+    def _passed(self, listen: Listen, claimed: Iterable[socket.socket]) -> socket.socket | None:
+        """Return the socket that was passed for this, if one was.  Raises `ValueError` with what is wrong."""
+        number = self._inherited.find(listen)
+        if number is None:
+            return None
+        listener = self._inherited.sockets[number]
+        if any(listener is each for each in claimed):
+            raise ValueError("is the same socket as another of these; keep one of them")
+        if any(listener is each for each in self._open.values()):
+            _check_mode(listener, listen)
+        listener.setblocking(listen.blocking)
+        return listener
+
+    def _bound(self, listen: Listen) -> socket.socket:
+        try:
+            return _bind(listen.to_bind, blocking=listen.blocking)
+        except OSError as error:
+            raise ValueError(self._ours(listen.to_bind, error) or _explain(listen.address, error)) from None
+
+    def _is_passed(self, listener: socket.socket) -> bool:
+        return any(listener is each for each in self._inherited.sockets.values())
+
+    def unused(self, wanted: Iterable[Listen]) -> list[str]:
+        """Return what to tell of sockets that were passed to us, and not wanted here; what is wanted is bound."""
+        return self._inherited.unused(self._open[key] for key, _ in _keyed(wanted))
 
     def chosen(self) -> list[str]:
         """Return what to tell of the ports that were chosen since this was last asked."""
@@ -71,13 +105,13 @@ class Listeners:
     def keep(self, *wanted: Iterable[Listen]) -> None:
         """Close all but these, of one generation or of several."""
         kept = {key for each in wanted for key, _ in _keyed(each)}
-        _close({key: self._open.pop(key) for key in set(self._open) - kept})
+        self._close({key: self._open.pop(key) for key in set(self._open) - kept})
 
     def _ours(self, address: str, error: OSError) -> str:
         """Say so if it is a socket of our own that is in the way."""
         if error.errno != errno.EADDRINUSE or address.startswith("unix:"):
             return ""
-        for name in (_name(each) for key, each in self._open.items() if key[0] != "unix"):
+        for name in (_name(each) for key, each in self._open.items() if key[0] == "tcp"):
             if overlap(identity(address), identity(name)):
                 return f"the launcher itself listens on {name}; this change takes a restart, a reload cannot make it"
         return ""
@@ -85,13 +119,24 @@ class Listeners:
     def close_in_child(self, keep: Iterable[socket.socket]) -> None:
         """In a forked process: close all but these, which are its own now."""
         kept = {listener.fileno() for listener in keep}
-        for listener in self._open.values():
+        for listener in (*self._open.values(), *self._inherited.sockets.values()):
             if listener.fileno() not in kept:
                 listener.close()
 
     def close(self) -> None:
         """Close ours: from now on only workers accept, and no client queues where nobody will."""
         self.keep()
+        for listener in self._inherited.sockets.values():
+            listener.close()
+
+    def _close(self, sockets: dict[Key, socket.socket]) -> None:
+        for key, listener in sockets.items():
+            if self._is_passed(listener):  # another reload may want it
+                continue
+            path = listener.getsockname() if key[0] == "unix" else ""
+            listener.close()
+            if path:
+                remove(path)
 
 
 def _keyed(wanted: Iterable[Listen]) -> Iterator[tuple[Key, Listen]]:
@@ -106,21 +151,21 @@ def _keyed(wanted: Iterable[Listen]) -> Iterator[tuple[Key, Listen]]:
         yield key, listen
 
 
+def _check_mode(listener: socket.socket, listen: Listen) -> None:
+    if listener.getblocking() != listen.blocking:
+        raise ValueError(CHANGED_HANDS)
+
+
 def _is_any_port(key: Key) -> bool:
     return key[0] == "tcp" and key[2] == ANY_PORT
 
 
 def _name(listener: socket.socket) -> str:
+    if listener.family == unpatched("socket").AF_UNIX:
+        path = listener.getsockname()
+        return f"unix:{path if isinstance(path, str) else '@' + path[1:].decode(errors='replace')}"
     host, port = listener.getsockname()[:2]
     return f"[{host}]:{port}" if is_ipv6(host) else f"{host}:{port}"
-
-
-def _close(sockets: dict[Key, socket.socket]) -> None:
-    for key, listener in sockets.items():
-        path = listener.getsockname() if key[0] == "unix" else ""
-        listener.close()
-        if path:
-            remove(path)
 
 
 def _bind(address: str, *, blocking: bool = False) -> socket.socket:
