@@ -25,7 +25,8 @@ HANGS = 150
 SUITES = {  # in this order, until one kills
     "simulation": ["tests/property/simulation", f"--schedules={SCHEDULES}"],
     "histories": [
-        f"tests/unit/test_core_{what}.py" for what in ("examples", "lifecycle_examples", "remold_examples", "found")
+        f"tests/unit/test_core_{what}.py"
+        for what in ("examples", "lifecycle_examples", "reload_examples", "remold_examples", "found")
     ],
     "properties": [f"tests/property/test_{what}.py" for what in ("agenda", "core_scale", "core")],
 }
