@@ -22,7 +22,6 @@ NOT_RUN: dict[str, str] = {
     "backend.threading.test_launcher": TO_COME,
     "backend.threading.test_signal_handler": TO_COME,
     f"{FORK}.test_service_launcher_spawn_does_not_deadlock_with_active_thread": TO_COME,
-    "test_eventlet_backdoor": TO_COME,
     "test_multiprocessing": TO_COME,
     "test_periodic": TO_COME,
     f"{PARALLEL}.test_collect_async_task_results_drains_ready_out_of_submit_order": WITHOUT_POLLING,
