@@ -84,3 +84,27 @@ def test_who_is_idle_makes_no_system_call_and_obeys_at_once(program: Program, tm
         wait_at_rest(everybody(program, scripts))
         assert [script.stop() for script in scripts] == [0, 0]
         assert program.stop() == 0, "within the grace, which is far less than a minute"
+
+
+TIMERS = """
+from launcher import BackOff, Dynamic, Every, Service, periodic
+
+
+class Timers(Service):
+    def start(self):
+        for schedule in (Every(3600), Dynamic(3600), BackOff(3600)):
+            self.tg.repeat(schedule, self.tick)
+
+    @periodic(3600, run_immediately=True)
+    def tick(self): note("tick")
+"""
+
+
+@both_backends
+def test_timers_wake_nobody_between_two_ticks_and_a_stop_does_not_wait_for_the_next(program: Program) -> None:
+    program.write_app(TIMERS)
+    program.configure(services="app:Timers=1", listen=None)
+    program.start()
+    program.wait_for_notes("tick", count=4)
+    wait_at_rest([program.pid, *map(program.outer, program.workers())])
+    assert program.stop() == 0
