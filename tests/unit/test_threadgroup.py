@@ -395,14 +395,14 @@ def test_a_group_outlives_a_timer_that_failed(backend, group):
     assert group.timers == []
 
 
-def test_what_is_forgotten_by_hand_is_forgotten_once(group):
+def test_what_is_forgotten_by_hand_is_forgotten_once(group, caplog):
     thread, timer = group.add_thread(lambda: None), group.add_timer(60, lambda: None)
     group.thread_done(thread)
     group.timer_done(timer)
     timer.stop()
     thread.join(PATIENCE)
     timer.join(PATIENCE)
-    assert (group.threads, group.timers) == ([], [])
+    assert (group.threads, group.timers, caplog.text) == ([], [], "")
 
 
 # cancelling
