@@ -11,7 +11,7 @@ import pytest
 from launcher.worker import backends
 
 PROGRAM = """
-import os
+import os, threading
 from launcher import oslo
 
 oslo.install()
@@ -26,7 +26,8 @@ class Conf:
 class Tasks(periodic_task.PeriodicTasks):
     @periodic_task.periodic_task(run_immediately=True)
     def good(self, context):
-        print(periodic_task.__name__, context, os.getpid() != PARENT, flush=True)
+        with LOCK:
+            print(periodic_task.__name__, context, os.getpid() != PARENT, flush=True)
 
     @periodic_task.periodic_task(run_immediately=True)
     def bad(self, context):
@@ -36,10 +37,12 @@ class Tasks(periodic_task.PeriodicTasks):
     def dies(self, context):
         os._exit(1)
 
+LOCK = threading.Lock()
 PARENT = int(os.environ.setdefault("PARENT", str(os.getpid())))
 
 if __name__ == "__main__":
     backend.init_backend(backend.BackendType.THREADING)
+    LOCK.acquire()  # which a process that is forked now would wait for in vain
     tasks = Tasks(Conf())
     print(tasks.run_periodic_tasks_in_parallel("context", processes=1))
     print(tasks._periodic_last_run["good"] is not None, 59 < tasks.run_periodic_tasks_in_parallel("context") <= 60)

@@ -13,11 +13,7 @@ from launcher import oslo
 
 PACKAGE = "oslo_service.tests"
 # What upstream, too, runs without eventlet (OSLO_SERVICE_SKIP_EVENTLET).
-UNPATCHED = (
-    "functional.",
-    "backend.threading.",
-    "test_periodic.ManagerTestCase.test_run_periodic_tasks_in_parallel_no_deadlock_when_thread_holds_lock",
-)
+UNPATCHED = ("functional.", "backend.threading.")
 
 
 def folder() -> Path:
