@@ -210,7 +210,7 @@ OPTIONS: tuple[cfg.Opt, ...] = (
         Seconds(zero=True),
         30.0,
         "Seconds for which an HTTP request may be waited for from its first byte to its last; every 500 bytes",
-        "of it win back one of them. 0 means no limit.",
+        "of it win back one of them, and once a stop has begun keepalive_timeout takes its place. 0 means no limit.",
     ),
     _option(
         "tls_cert_file",

@@ -149,7 +149,7 @@ class Server(ServiceBase):
             request_timeout=patience,
             tls=self if self._use_ssl else None,
             capacity=self.pool_size,
-            last_request_timeout=LAST_REQUEST,
+            drain_timeout=LAST_REQUEST,
         )
 
     def _http(self) -> dict[str, Any]:

@@ -84,6 +84,36 @@ def stalled(connect, listener):
     return client
 
 
+BEGUN = b"POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 3000\r\n\r\n"
+
+
+@pytest.mark.parametrize("beginning", [b"GET / HT", BEGUN])
+def test_a_drain_waits_for_what_has_stalled_no_longer_than_keepalive(listener, start, connect, beginning):
+    worker = start(listener, patience=10 * PATIENCE, keepalive=0.5)
+    worker.serve()
+    stalled, queued = connect(listener), connect(listener)
+    for client in (stalled, queued):
+        client.sendall(beginning)
+    get(connect(listener), "/", "Connection: close")
+    worker.drain()
+    worker.expect("done")
+
+
+def test_a_drain_waits_for_what_keeps_coming(listener, start, connect):
+    worker = start(listener, patience=10 * PATIENCE, keepalive=2.0)
+    worker.serve()
+    client, watch = connect(listener), connect(listener)
+    client.sendall(BEGUN)
+    get(watch)
+    worker.drain()
+    for _ in range(10):
+        select.select([watch], [], [], 0.25)
+        client.sendall(bytes(300))
+    answer = Answer(client)
+    assert (answer.status, answer.body, answer.closes) == (200, bytes(3000), True)
+    worker.expect("done")
+
+
 def test_patience_is_won_back_by_what_comes():
     patience = Patience(10)
     patience.received(1, 100)

@@ -139,7 +139,7 @@ class Worker:
         gate, self.gate = os.pipe()
         fds = [sock.fileno() for sock in listeners]
         own = {"backend": backend, "control": theirs.fileno(), "gate": gate, "listeners": fds}
-        terms = {"keepalive": 5.0, "patience": inf, "last": inf, "capacity": 100, "tls": None}
+        terms = {"keepalive": 5.0, "patience": inf, "last": None, "capacity": 100, "tls": None}
         given = {**terms, "access": False, **own, **options}
         with log.open("ab") as output:
             self.process = subprocess.Popen(

@@ -95,15 +95,24 @@ class Terms:
     """A request may be waited for so long, from its first byte to its last; see `serving.Patience`."""
     tls: Tls | None = None
     """With it that is spoken on all but Unix sockets."""
-    last_request_timeout: float = inf
-    """An idle connection may be so for no longer once the server drains."""
+    drain_timeout: float | None = None
+    """Once the server drains, nothing may come on a connection for no longer, be it idle or amid a request.
+
+    None is `keepalive_timeout`.
+    """
     capacity: int | None = None
     """Clients at a time, the backend's own number if None: connections on eventlet, requests on threading."""
 
     def __post_init__(self) -> None:
-        for name in ("keepalive_timeout", "request_timeout", "last_request_timeout"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} = {getattr(self, name)}: must be positive")
+        for name in ("keepalive_timeout", "request_timeout", "drain_timeout"):
+            seconds = getattr(self, name)
+            if seconds is not None and seconds <= 0:
+                raise ValueError(f"{name} = {seconds}: must be positive")
+
+    @property
+    def patience(self) -> float:
+        """What `drain_timeout` comes to."""
+        return self.keepalive_timeout if self.drain_timeout is None else self.drain_timeout
 
 
 class Server(Protocol):

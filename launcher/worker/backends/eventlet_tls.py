@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from eventlet import greenio
 
-from launcher.worker.backends.eventlet_wsgi import Client
+from launcher.worker.backends.eventlet_client import Client
 from launcher.worker.backends.serving import logger
 from launcher.worker.backends.tls import PIECE, Stream, told
 

@@ -20,19 +20,18 @@ from __future__ import annotations
 
 from contextlib import suppress
 from math import inf
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import eventlet
-from eventlet import greenio, hubs, patcher, wsgi
+from eventlet import hubs, patcher, wsgi
 from eventlet.corolocal import local
 
 from launcher.supervisor.scoreboard import private_seat
 from launcher.worker.backends.eventlet import EventletEvent, EventletTask
+from launcher.worker.backends.eventlet_client import Client
 from launcher.worker.backends.serving import (
     BACK_OFF,
     CLIENT_GONE,
-    LINGER,
     Patience,
     access_logger,
     logger,
@@ -41,7 +40,7 @@ from launcher.worker.backends.serving import (
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
     from socket import socket
 
     from launcher.supervisor.scoreboard import Seat
@@ -98,66 +97,6 @@ class Log:
     def debug(self, message: str) -> None:
         """Take a detail."""
         self._others.debug("%s", message)
-
-
-class Client(greenio.GreenSocket):  # type: ignore[misc]
-    """A client's socket that knows when an error was the network's, not the application's, and for how long to wait."""
-
-    gone = False
-
-    def __init__(self, sock: socket, patience: Patience) -> None:
-        super().__init__(sock)
-        self.patience = patience
-
-    def shake_hands(self, address: Any) -> bool:  # noqa: ARG002 - a kind that speaks TLS logs it
-        """Do what comes before the first request; return whether there is a connection."""
-        return True
-
-    def environ(self) -> dict[str, str]:
-        """Return what the WSGI environment says of the connection."""
-        return {}
-
-    def send(self, data: Any, flags: int = 0) -> int:
-        """Send, and note that the client is gone if that fails."""
-        try:
-            return int(super().send(data, flags))
-        except OSError:
-            self.gone = True
-            raise
-
-    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
-        """Receive, and note that the client is gone if that fails."""
-        return int(self.patiently(super().recv_into, buffer, nbytes, flags))
-
-    def patiently(self, receive: Callable[..., Any], *args: Any) -> Any:
-        """Return what is received within the client's time, a number of bytes or bytes.  Raises `OSError`."""
-        begun, own = monotonic(), self.gettimeout()
-        if self.patience.begun and self.patience.left < inf and not self.act_non_blocking:
-            self.settimeout(max(self.patience.left, 0.001))
-        try:
-            received = receive(*args)
-        except OSError:
-            self.gone = True
-            raise
-        finally:
-            self.settimeout(own)
-        self.patience.received(received if isinstance(received, int) else len(received), monotonic() - begun)
-        return received
-
-    def end(self) -> None:
-        """Tell the client that nothing more will come."""
-        self.shutdown(_socket.SHUT_WR)
-
-    def linger(self) -> None:
-        """Read what the client still sends.
-
-        close() with unread input makes the kernel send a reset, which can overtake the response.
-        """
-        deadline = monotonic() + LINGER
-        while (left := deadline - monotonic()) > 0:
-            self.settimeout(left)
-            if not self.recv(65536):
-                return
 
 
 class Protocol(wsgi.HttpProtocol):  # type: ignore[misc]
@@ -292,8 +231,10 @@ class EventletServer:
             self._accept_queued(listener)
             listener.close()
         self._acceptors.clear()
-        if self._terms.last_request_timeout < inf:
-            eventlet.spawn_after(self._terms.last_request_timeout, self._end_idle)
+        for client in self._open:
+            client.patience.hurry(self._terms.patience)
+        if self._open and self._terms.patience < inf:
+            EventletTask(self._end_stalled)
         self._check_done()
 
     @property
@@ -352,6 +293,8 @@ class EventletServer:
 
     def _client(self, client: socket) -> Client:
         patience = Patience(self._terms.request_timeout)
+        if self._http.draining:
+            patience.hurry(self._terms.patience)
         if self._terms.tls is None or client.family == _socket.AF_UNIX:
             return Client(client, patience)
         from launcher.worker.backends.eventlet_tls import TlsClient
@@ -373,11 +316,14 @@ class EventletServer:
             self._capacity.release()  # one too many for a client accepted by drain(), when nobody counts any more
             self._check_done()
 
-    def _end_idle(self) -> None:
-        for client in self._open:
-            if not client.patience.begun and not client.gone:
-                with suppress(OSError):
-                    client.shutdown(_socket.SHUT_RD)  # what it waits for has come to its end
+    def _end_stalled(self) -> None:
+        """End those that wait longer than a drain grants them: they began with what was granted before."""
+        while self._open:
+            eventlet.sleep(self._terms.patience)
+            for client in self._open:
+                if client.waits >= self._terms.patience:
+                    with suppress(OSError):
+                        client.shutdown(_socket.SHUT_RD)  # what it waits for is over
 
     def _check_done(self) -> None:
         if not self._acceptors and not self._open:

@@ -44,6 +44,11 @@ class Patience:
             self.left = min(self.left - waited + size / LEAST_RATE, self._seconds)
         self.begun = True
 
+    def hurry(self, seconds: float) -> None:
+        """Wait no longer than this from now on; what keeps coming wins time back as before."""
+        self._seconds = min(self._seconds, seconds)
+        self.left = min(self.left, seconds)
+
     def over(self) -> None:
         """The request is complete; the next one has all the time again."""
         self.left = self._seconds

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from launcher.worker.backends.serving import LINGER, logger
-from launcher.worker.backends.threading_wsgi import Channel
+from launcher.worker.backends.threading_channel import Channel
 from launcher.worker.backends.tls import PIECE, Stream, told
 
 if TYPE_CHECKING:
