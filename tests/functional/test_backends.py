@@ -60,6 +60,7 @@ ONE_IS_ENOUGH = {
         "test_run_limits::test_a_limit_that_no_worker_can_keep_does_not_hold",
         "test_run_limits::test_a_worker_that_takes_too_much_is_replaced_and_what_is_shared_is_shared",
         "test_run_limits::test_auto_is_worked_out_anew_with_each_reload",
+        "test_run_inherited",
         "test_run_listen",
         "test_run_siege",
         "test_run_signals::test_signals_in_a_burst_are_no_problem",

@@ -59,6 +59,7 @@ ONE_IS_ENOUGH = {
         "test_liveness",
         "test_replacement::test_a_copy_of_a_warm_worker_becomes_the_mold",
     ),
+    "each kind of project is made for one of the two, as its BACKENDS say": ("test_template",),
     "it runs nothing": ("test_backends",),
 }
 
