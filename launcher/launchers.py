@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import replace
 from math import inf
 from signal import Signals
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from launcher import config
@@ -52,7 +51,7 @@ def launch(
     Raises `TypeError` and `ValueError` for a number of workers that makes no sense.
     """
     chosen: ServiceLauncher | ProcessLauncher
-    if _checked_workers(workers) == 1:
+    if checked_workers(workers) == 1:
         chosen = ServiceLauncher(conf, restart_method)
         chosen.launch_service(service)
     else:
@@ -61,7 +60,8 @@ def launch(
     return chosen
 
 
-def _checked_workers(workers: int | None) -> int:
+def checked_workers(workers: int | None) -> int:
+    """Return a number of workers, None is one.  Raises `TypeError` and `ValueError`."""
     if workers is None:
         return 1
     if isinstance(workers, bool) or not isinstance(workers, int):
@@ -71,7 +71,8 @@ def _checked_workers(workers: int | None) -> int:
     return workers
 
 
-def _checked_method(restart_method: str) -> str:
+def checked_method(restart_method: str) -> str:
+    """Return it.  Raises `ValueError` for one that there is not."""
     if restart_method not in RESTART_METHODS:
         raise ValueError(f"restart_method must be one of {', '.join(RESTART_METHODS)}, not {restart_method!r}")
     return restart_method
@@ -86,7 +87,7 @@ class ServiceLauncher(Launcher):
     """
 
     def __init__(self, conf: Any, restart_method: str = "reload") -> None:
-        self._mutate = _checked_method(restart_method) == "mutate"
+        self._mutate = checked_method(restart_method) == "mutate"
         self.conf = conf
         config.register(conf)
         self._read_settings()
@@ -105,7 +106,7 @@ class ServiceLauncher(Launcher):
 
         The result is 0, or 1 if a service could not be started again by a reload.
         """
-        self._tell("READY=1")
+        self._say_ready()
         backends.current().spawn(self._stop_when_told)
         if self._superior.patience < inf:
             backends.current().spawn(self._live)
@@ -122,6 +123,13 @@ class ServiceLauncher(Launcher):
 
         names = {"conf": self.conf, "services": self.services.services}
         return Door(self._backdoor_socket, worker=0, service=type(self).__name__, names=names)
+
+    def restart(self) -> None:
+        """Do what HUP does."""
+        self._take_up()
+
+    def _say_ready(self) -> None:
+        self._tell("READY=1")
 
     def _tell(self, message: str) -> None:
         """Tell whoever started us, if it wants to know; who is not there hears nothing."""
@@ -168,21 +176,28 @@ class ServiceLauncher(Launcher):
         if self._mutate:
             self.services.reset()
         else:
-            self._restart()
+            self._restart_services()
 
-    def _restart(self) -> None:
+    def _restart_services(self) -> None:
         try:
-            self.restart()
+            self.services.restart()
         except Exception:  # noqa: BLE001 - the border to the application: without its service this process is of no use
             traceback.print_exc()
-            self._code = 1
-            self._stopping.set()
+            self._fail(1)
+
+    def _fail(self, code: int) -> None:
+        """Stop; `wait()` returns this exit code."""
+        self._code = code
+        self._stopping.set()
 
     def _read_settings(self) -> None:
-        settings = config.settings(self.conf, ())
+        settings = self._settings()
         self._patience = settings.policy.graceful_shutdown_timeout
         self._backdoor_socket = settings.backdoor_socket
         backends.select(self.conf.launcher.backend)
+
+    def _settings(self) -> Settings:
+        return config.settings(self.conf, ())
 
 
 class ServiceWrapper:
@@ -213,21 +228,24 @@ class ProcessLauncher:
     Parameters: the application's configuration, on which the options of group `[launcher]` are
     registered and read; `restart_method`, what HUP does: `reload` replaces the workers one by one by
     new ones, forked after `reload_config_files()` and the services' `reset()` in this process;
-    `mutate` sends HUP to the workers, which mutate the configuration and call `reset()`.
+    `mutate` mutates the configuration and calls `reset()` in this process, and by HUP in the workers.
     """
 
     def __init__(self, conf: Any, restart_method: str = "reload") -> None:
         self.conf = conf
-        self._method = _checked_method(restart_method)
+        self._method = checked_method(restart_method)
         self._wrappers: dict[str, ServiceWrapper] = {}
         config.register(conf)
         self._tls = config.tls(conf)
         self._loop = Loop(self._settings())
+        self._loop.sleep = backends.current().wait_readable
         self._ties: Ties = self._loop.ties()
         HANDLERS.attach(None)  # here signals are the loop's
         backends.current().complete()
-        self._loop.spawner = ForkSpawner(self._run, self._prologue, self._load)
-        self._code: int | None = None
+        self._loop.spawner = ForkSpawner(self._run, self._prologue, self._load, self._mutate)
+        self._code = 0
+        self._begun = False
+        self._over = backends.current().event()
 
     @property
     def children(self) -> dict[int, ServiceWrapper]:
@@ -241,7 +259,7 @@ class ProcessLauncher:
         """
         check_service(service)
         name = f"{type(service).__name__}-{len(self._wrappers)}" if self._wrappers else type(service).__name__
-        self._wrappers[name] = ServiceWrapper(service, _checked_workers(workers), name, self._loop)
+        self._wrappers[name] = ServiceWrapper(service, checked_workers(workers), name, self._loop)
         try:
             settings = self._settings()
             self._loop.listeners.bind(settings.listen)
@@ -254,15 +272,23 @@ class ProcessLauncher:
 
     def wait(self) -> int:
         """Supervise until a signal or `stop()` has ended all workers; return the exit code."""
-        if self._code is None:
-            self._code = self._loop.run()
-            self._loop.close()
-        return self._code
+        return self._supervise()
 
     def stop(self) -> None:
-        """Stop all workers gracefully and return when they are gone."""
-        self._loop.core.stop(monotonic())
-        self.wait()
+        """Stop all workers gracefully and return when they are gone.  Any thread may call it, also during `wait()`."""
+        if not self._over.is_set():
+            self._loop.stop()
+        self._supervise()
+
+    def _supervise(self) -> int:
+        """Run the loop, or wait for who runs it already."""
+        mine, self._begun = not self._begun, True
+        if mine:
+            self._code = self._loop.run()
+            self._loop.close()
+            self._over.set()
+        self._over.wait()
+        return self._code
 
     def _settings(self) -> Settings:
         entries = [_entry(wrapper) for wrapper in self._wrappers.values()]
@@ -286,6 +312,12 @@ class ProcessLauncher:
             loaded = Loaded(code=EXIT_SOFTWARE, reason=f"{type(error).__name__}: {error}")
         self._loop.generations.loaded(generation, loaded)
 
+    def _mutate(self) -> None:
+        """Take up a changed configuration in this process: workers that are forked from now on begin with it."""
+        backends.current().guard(self.conf.mutate_config_files)
+        for wrapper in self._wrappers.values():
+            backends.current().guard(wrapper.service.reset)
+
     def _prologue(self, keep: Sequence[socket.socket]) -> None:
         self._loop.close_in_child(keep)
         worker.forget_handlers()
@@ -294,8 +326,12 @@ class ProcessLauncher:
         service = self._wrappers[spawn.service].service
         who = WorkerInfo(spawn.service, spawn.slot, spawn.generation)
         given = worker.Given(who, [listener.detach() for listener in listeners], tls=self._tls)
-        settings = self._loop.generations.settings[spawn.generation]
-        return worker.run(lambda: service, self.conf, settings, self._ties.of(spawn), given)
+        settings = replace(self._loop.generations.settings[spawn.generation], reset_on_hup=False)  # we have, before it
+        return worker.run(lambda: self._hosted(service), self.conf, settings, self._ties.of(spawn), given)
+
+    def _hosted(self, service: Any) -> Any:
+        """Return what a worker runs for a service: the service itself."""
+        return service
 
 
 def _entry(wrapper: ServiceWrapper) -> Entry:

@@ -46,12 +46,12 @@ backend.get_backend()
 class LoopingCallDone(TimerDone):
     """Raised by the function: it was the last call, and `wait()` returns `retvalue`."""
 
-    def __init__(self, retvalue: Any = True) -> None:  # noqa: FBT002 - a value, not a switch
+    def __init__(self, retvalue: Any = True) -> None:
         super().__init__(retvalue)
         self.retvalue = retvalue
 
 
-class LoopingCallTimeOut(TimedOutError):  # noqa: N818 - oslo.service's name
+class LoopingCallTimeOut(TimedOutError):
     """Raised by `wait()`: the call took longer to be done than it was given."""
 
 
@@ -94,7 +94,7 @@ class LoopingCallBase:
     def _running(self) -> bool:
         return self._loop is None or not self._loop.stopped
 
-    def _start(self, idle_for: IdleFor, initial_delay: float | None = None, stop_on_exception: bool = True) -> Done:  # noqa: FBT001, FBT002
+    def _start(self, idle_for: IdleFor, initial_delay: float | None = None, stop_on_exception: bool = True) -> Done:
         """Begin; `idle_for(result, elapsed)` says how many seconds after a call the next one comes.
 
         Raises `RuntimeError` if it runs already.
@@ -179,7 +179,7 @@ class FixedIntervalLoopingCall(LoopingCallBase):
 
     _KIND = "Fixed interval looping call"
 
-    def start(self, interval: float, initial_delay: float | None = None, stop_on_exception: bool = True) -> Done:  # noqa: FBT001, FBT002
+    def start(self, interval: float, initial_delay: float | None = None, stop_on_exception: bool = True) -> Done:
         """Begin, after `initial_delay` seconds."""
         return self._start(lambda _result, elapsed: _rest(self, interval, elapsed), initial_delay, stop_on_exception)
 
@@ -193,7 +193,7 @@ class FixedIntervalWithTimeoutLoopingCall(LoopingCallBase):
         self,
         interval: float,
         initial_delay: float | None = None,
-        stop_on_exception: bool = True,  # noqa: FBT001, FBT002
+        stop_on_exception: bool = True,
         timeout: float = 0,
     ) -> Done:
         """Begin; `timeout` seconds later it ends with `LoopingCallTimeOut`, 0 means never."""
@@ -225,7 +225,7 @@ class DynamicLoopingCall(LoopingCallBase):
         self,
         initial_delay: float | None = None,
         periodic_interval_max: float | None = None,
-        stop_on_exception: bool = True,  # noqa: FBT001, FBT002
+        stop_on_exception: bool = True,
     ) -> Done:
         """Begin; it is never more than `periodic_interval_max`, which is also what None means."""
         return self._start(partial(self._suggested, periodic_interval_max), initial_delay, stop_on_exception)
@@ -244,7 +244,7 @@ class BackOffLoopingCall(LoopingCallBase):
     _KIND = "Back-off looping call"
     _RNG: ClassVar = SystemRandom()
 
-    def start(  # noqa: PLR0913, PLR0917 - oslo.service's signature
+    def start(
         self,
         initial_delay: float | None = None,
         starting_interval: float = 1,
@@ -265,7 +265,7 @@ class BackOffLoopingCall(LoopingCallBase):
 class _BackOff:
     """The intervals of a back-off."""
 
-    def __init__(  # noqa: PLR0913, PLR0917
+    def __init__(
         self, first: float, timeout: float, most: float, jitter: float, least: float, random: SystemRandom
     ) -> None:
         self._first = self._interval = first

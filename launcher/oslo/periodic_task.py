@@ -37,7 +37,7 @@ def list_opts() -> list[tuple[None, list[Any]]]:
     return [(None, deepcopy(_options.periodic_opts))]
 
 
-class InvalidPeriodicTaskArg(Exception):  # noqa: N818 - oslo.service's name
+class InvalidPeriodicTaskArg(Exception):
     """`periodic_task` has no such argument."""
 
     message = "Unexpected argument for periodic task creation: %(arg)s."
@@ -116,7 +116,7 @@ class PeriodicTasks(metaclass=_PeriodicTasksMeta):
         if type(self)._add_periodic_task(task):
             self._periodic_last_run[task._periodic_name] = task._periodic_last_run
 
-    def run_periodic_tasks(self, context: Any, raise_on_error: bool = False) -> float:  # noqa: FBT001, FBT002
+    def run_periodic_tasks(self, context: Any, raise_on_error: bool = False) -> float:
         """Run the tasks that are due, one after the other; return the seconds until the next may be, at most 60.
 
         What they raise is logged, or raised if that is asked for.
@@ -135,7 +135,7 @@ class PeriodicTasks(metaclass=_PeriodicTasksMeta):
     def run_periodic_tasks_in_parallel(
         self,
         context: Any,
-        raise_on_error: bool = False,  # noqa: FBT001, FBT002
+        raise_on_error: bool = False,
         processes: int | None = None,
     ) -> float:
         """Do the same in `processes` processes at a time, which are started for it and have copies of this object.
@@ -179,7 +179,7 @@ class PeriodicTasks(metaclass=_PeriodicTasksMeta):
         LOG.debug("Running periodic task %s", self._full_name(name))
         self._periodic_last_run[name] = _nearest_boundary(self._periodic_last_run[name], self._periodic_spacing[name])
 
-    def _run(self, name: str, call: Callable[[], object], raise_on_error: bool) -> None:  # noqa: FBT001
+    def _run(self, name: str, call: Callable[[], object], raise_on_error: bool) -> None:
         try:
             call()
         except backends.current().kills:

@@ -30,7 +30,7 @@ NATIVE_SIZE = 1000
 class Thread:
     """A call that runs beside the others; `thread` is the one of ours that runs it."""
 
-    def __init__(self, thread: threads.Thread, group: ThreadGroup | None = None, link: bool = True) -> None:  # noqa: FBT001, FBT002
+    def __init__(self, thread: threads.Thread, group: ThreadGroup | None = None, link: bool = True) -> None:
         self.thread = thread
         self.group = group
         if link and group is not None:
@@ -106,14 +106,14 @@ class ThreadGroup:
         """Forget a thread; called when it has ended."""
         _discard(self.threads, thread)
 
-    def add_timer_args(  # noqa: PLR0913, PLR0917 - oslo.service's signature
+    def add_timer_args(
         self,
         interval: float,
         callback: Callable[..., object],
         args: Iterable[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
         initial_delay: float | None = None,
-        stop_on_exception: bool = True,  # noqa: FBT001, FBT002
+        stop_on_exception: bool = True,
     ) -> FixedIntervalLoopingCall:
         """Call `callback` every `interval` seconds, as a looping call does."""
         timer = FixedIntervalLoopingCall(callback, *(args or ()), **(kwargs or {}))
@@ -133,14 +133,14 @@ class ThreadGroup:
         _warn_of_arguments("add_timer", args, kwargs)
         return self.add_timer_args(interval, callback, args, kwargs, initial_delay=initial_delay)
 
-    def add_dynamic_timer_args(  # noqa: PLR0913, PLR0917 - oslo.service's signature
+    def add_dynamic_timer_args(
         self,
         callback: Callable[..., object],
         args: Iterable[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
         initial_delay: float | None = None,
         periodic_interval_max: float | None = None,
-        stop_on_exception: bool = True,  # noqa: FBT001, FBT002
+        stop_on_exception: bool = True,
     ) -> DynamicLoopingCall:
         """Call `callback` again as many seconds later as it returns, as a looping call does."""
         timer = DynamicLoopingCall(callback, *(args or ()), **(kwargs or {}))
@@ -164,7 +164,7 @@ class ThreadGroup:
         """Forget a timer."""
         _discard(self.timers, timer)
 
-    def stop_timers(self, wait: bool = False) -> None:  # noqa: FBT001, FBT002 - oslo.service's signature
+    def stop_timers(self, wait: bool = False) -> None:
         """Let no further call of a timer begin, and forget them; with `wait`, those under way have ended then."""
         timers, self.timers = self.timers, []
         for timer in timers:
@@ -172,7 +172,7 @@ class ThreadGroup:
         if wait:
             _join(timers)
 
-    def stop(self, graceful: bool = False) -> None:  # noqa: FBT001, FBT002 - oslo.service's signature
+    def stop(self, graceful: bool = False) -> None:
         """Stop the timers; then wait for the threads, or kill them unless `graceful`, all but the calling one."""
         self.stop_timers(wait=graceful)
         if graceful:

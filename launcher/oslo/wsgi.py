@@ -60,7 +60,7 @@ def register_opts(conf: cfg.ConfigOpts) -> None:
     conf.register_opts(_options.wsgi_opts)
 
 
-class InvalidInput(Exception):  # noqa: N818 - oslo.service's names
+class InvalidInput(Exception):
     """An argument makes no sense."""
 
 
@@ -70,7 +70,7 @@ class Server(ServiceBase):
     `pool_size` is the number of connections at a time, `max_url_len` that of characters in the first line of a request.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - oslo.service's signature
+    def __init__(
         self,
         conf: cfg.ConfigOpts,
         name: str,
@@ -80,7 +80,7 @@ class Server(ServiceBase):
         pool_size: int | None = None,
         protocol: type[eventlet.wsgi.HttpProtocol] = eventlet.wsgi.HttpProtocol,
         backlog: int = 128,
-        use_ssl: bool = False,  # noqa: FBT001, FBT002
+        use_ssl: bool = False,
         max_url_len: int | None = None,
         logger_name: str = "eventlet.wsgi.server",
         socket_family: int | None = None,
@@ -221,14 +221,14 @@ class Router:
         return match["controller"] if match else webob.exc.HTTPNotFound()
 
 
-class ConfigNotFound(Exception):  # noqa: N818
+class ConfigNotFound(Exception):
     """There is no such paste.deploy file."""
 
     def __init__(self, path: str) -> None:
         super().__init__(f"Could not find config at {path}")
 
 
-class PasteAppNotFound(Exception):  # noqa: N818
+class PasteAppNotFound(Exception):
     """There is no such application in the file."""
 
     def __init__(self, name: str, path: str) -> None:

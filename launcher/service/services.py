@@ -79,13 +79,11 @@ class Services:
             if not self._stopping:
                 self._start(service)
 
-    @staticmethod
-    def _start(service: Any) -> None:
+    def _start(self, service: Any) -> None:
         service.start()
         periodic.begin(service)
 
-    @staticmethod
-    def _stop(services: list[Any]) -> None:
+    def _stop(self, services: list[Any]) -> None:
         for task in [backends.current().spawn(service.stop) for service in services]:
             task.wait()
 
@@ -105,7 +103,10 @@ class Launcher:
 
     def __init__(self, conf: Any) -> None:
         self.conf = conf
-        self.services = Services()
+        self.services = self._make_services()
+
+    def _make_services(self) -> Services:
+        return Services()
 
     def launch_service(self, service: Any, workers: int | None = 1) -> None:
         """Start a service here.

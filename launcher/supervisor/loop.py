@@ -69,9 +69,12 @@ class Loop:
     """The supervisor of one process tree.
 
     It catches signals from its construction on.  A spawner is to be set before `run`.
+    In a program that does other things in the same thread, `sleep` lets it: until a descriptor is readable, at most so
+    many seconds.
     """
 
     spawner: Spawner
+    sleep: Callable[[int, float | None], object] | None = None
 
     def __init__(self, settings: Settings) -> None:
         self.core = Core(settings.policy)
@@ -93,7 +96,7 @@ class Loop:
         status = Status(self.core, self._reloads, self._scoreboard)
         superior = Superior.of(os.environ)
         self._herald = Herald(superior, self.core, status, self._reloads, self.timers, self.log)
-        self._orders = Orders(self.core, self.log, self.generations, status, self._herald.reload_begins)
+        self._orders = Orders(self.core, self.log, self.generations, status, self._reload_begins)
         requests = Requests(self.core, self._orders, self._reloads, status)
         self._memory_limit = MemoryLimit(self.core, self.generations, self.timers, self.log, random)
         self._oom_kills = OomKills()
@@ -178,6 +181,11 @@ class Loop:
     def _forget(self, generation: int) -> None:
         self.spawner.forget(generation)
 
+    def _reload_begins(self) -> None:
+        self._herald.reload_begins()
+        if self.generations.current.reset_on_hup:
+            self.spawner.mutate()
+
     # Running
 
     def run(self) -> int:
@@ -189,6 +197,10 @@ class Loop:
         self._control.close()
         self.listeners.close()
         return self._finish.code
+
+    def stop(self) -> None:
+        """Do as on TERM; any thread may call it, and a signal handler."""
+        self._inbox.record(Signals.SIGTERM, None)
 
     def act(self) -> None:
         """Do everything that the core wants done now."""
@@ -208,8 +220,12 @@ class Loop:
 
     def _turn(self) -> None:
         """Sleep until something happens or is due, and tell the core."""
-        timeout = min(self.core.deadline(), self.timers.deadline()) - monotonic()
-        ready = self._epoll.poll(None if timeout == inf else max(timeout, 0))
+        due = min(self.core.deadline(), self.timers.deadline())
+        timeout = None if due == inf else max(due - monotonic(), 0)
+        if self.sleep is not None:
+            self.sleep(self._epoll.fileno(), timeout)
+            timeout = 0
+        ready = self._epoll.poll(timeout)
         arrived = self._inbox.take()
         dead = self._reaper.reap()
         for fd, _ in ready:

@@ -65,6 +65,9 @@ class Spawner(Protocol):
     def prepare(self, generation: int) -> int | None:
         """Begin to load a generation; return the mold's PID, or None when it is loaded already.  Raises OSError."""
 
+    def mutate(self) -> None:
+        """The workers are about to be told to take up a changed configuration in place."""
+
     def spawn(self, spawn: Spawn, listeners: Listeners) -> int | None:
         """Fork a worker; return its PID, or None when the answer comes as a notice.  Raises OSError."""
 
@@ -132,7 +135,7 @@ class ForkSpawner:
 
     Parameters: `run`, what the child does, given the Spawn and the sockets of its service; `prologue`,
     what it does first, with all signals blocked, given the sockets to keep; `load`, to take up a
-    generation in this process and tell the loop.
+    generation in this process and tell the loop; `mutate`, to take up a changed configuration in place.
     """
 
     def __init__(
@@ -140,12 +143,17 @@ class ForkSpawner:
         run: Callable[[Spawn, Listeners], int],
         prologue: Callable[[Listeners], None],
         load: Callable[[int], None],
+        mutate: Callable[[], None],
     ) -> None:
-        self._run, self._prologue, self._load = run, prologue, load
+        self._run, self._prologue, self._load, self._mutate = run, prologue, load, mutate
 
     def prepare(self, generation: int) -> None:
         """Load here and now: this process holds the application already."""
         self._load(generation)
+
+    def mutate(self) -> None:
+        """Do it here and now."""
+        self._mutate()
 
     def spawn(self, spawn: Spawn, listeners: Listeners) -> int:
         """Fork a worker.  Raises OSError."""
@@ -288,6 +296,9 @@ class MoldSpawner:
             self._copies.close_in_child()
 
         return prologue
+
+    def mutate(self) -> None:
+        """Do nothing: a worker reads the files anew at its start, for the mold has not."""
 
     def spawn(self, spawn: Spawn, listeners: Listeners) -> None:
         """Ask for a worker; the mold's answer is a notice.  Raises OSError."""

@@ -48,6 +48,7 @@ OURS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 FORWARDED = (signal.SIGUSR1, signal.SIGWINCH)  # an application that has no use for them must not die of them
 NUDGE = signal.SIGURG  # `Backend.nudge`; without a handler it would interrupt nothing
 logger = logging.getLogger("launcher.worker")
+_early: list[int] = []  # signals that came before the worker could obey them
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def run(make: Callable[[], Any], conf: Any, settings: Settings, ties: Ties, give
 def forget_handlers() -> None:
     """In a forked child, with signals blocked: let go of what the program does on the signals that are ours.
 
-    Until the worker has its own, TERM ends it and the others do nothing.
+    Until the worker has its own, TERM ends it, HUP is kept for later and the others do nothing.
     """
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -140,6 +141,8 @@ class Worker:
         ignore(*(signum for signum in (*FORWARDED, NUDGE) if signal.getsignal(signum) == signal.SIG_DFL))
         HANDLERS.inherit()
         HANDLERS.attach(self._inbox)
+        while _early:
+            self._inbox.record(_early.pop(), None)
 
     def run(self, make: Callable[[], Any], listeners: tuple[socket.socket, ...]) -> int:
         """Start the service, serve until told to stop, stop it; return the exit code."""

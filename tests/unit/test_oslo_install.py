@@ -57,3 +57,13 @@ def test_too_late_is_one_clear_error():
     done = python("import oslo_service\ntry: oslo.install()\nexcept Exception as e: print(e.exit_code, e)")
     assert done.stdout.startswith("78 oslo_service was imported already, from /")
     assert "call launcher.oslo.install() before that" in done.stdout
+
+
+def test_nothing_of_eventlet_is_imported_where_the_backend_is_threading():
+    works("""
+oslo.install()
+from oslo_service import backend
+backend.init_backend(backend.BackendType.THREADING)
+from oslo_service import loopingcall, periodic_task, service, systemd, threadgroup
+assert not [name for name in sys.modules if name.partition(".")[0] in {"eventlet", "greenlet"}]
+""")

@@ -126,14 +126,16 @@ def test_a_signal_during_the_prologue_meets_the_childs_own_handler():
 
 
 def test_the_forking_program_loads_in_place_and_forks_itself():
-    loaded, closed = [], []
+    loaded, closed, mutated = [], [], []
 
     def run(spawn, listeners):
         return 10 * (spawn == SPAWN) + listeners[0] + closed.count((1,))
 
-    spawner = ForkSpawner(run, lambda keep: closed.append(tuple(keep)), loaded.append)
+    spawner = ForkSpawner(run, lambda keep: closed.append(tuple(keep)), loaded.append, lambda: mutated.append(1))
     assert spawner.prepare(3) is None
     assert loaded == [3]
+    spawner.mutate()
+    assert mutated == [1]
     assert end_of(spawner.spawn(SPAWN, [1])) == 12
     assert closed == []
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 
-class BackendAlreadySelected(Exception):  # noqa: N818 - oslo.service's names
+class BackendAlreadySelected(Exception):
     """Another backend is in use already."""
 
 
-class BackendComponentNotAvailable(Exception):  # noqa: N818
+class BackendComponentNotAvailable(Exception):
     """The backend has no such component."""
 
 

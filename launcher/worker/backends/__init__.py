@@ -153,8 +153,11 @@ class Backend(Protocol):
     def sleep(self, seconds: float) -> None:
         """Suspend the calling task."""
 
-    def wait_readable(self, fd: int) -> None:
-        """Suspend the calling task until `fd` is readable or at its end.  Wakes by the descriptor, not by a timer."""
+    def wait_readable(self, fd: int, timeout: float | None = None) -> None:
+        """Suspend the calling task until `fd` is readable or at its end, at most `timeout` seconds.
+
+        Wakes by the descriptor; without a timeout there is no timer.
+        """
 
     def wait_writable(self, fd: int) -> None:
         """Suspend the calling task until `fd` takes something, or nobody is at its other end.  No timer wakes it."""

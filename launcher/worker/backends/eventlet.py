@@ -152,9 +152,12 @@ class EventletBackend:
         """Suspend the calling task."""
         eventlet.sleep(seconds)
 
-    def wait_readable(self, fd: int) -> None:
+    def wait_readable(self, fd: int, timeout: float | None = None) -> None:
         """Suspend the calling task until `fd` is readable or at its end.  One task at a time for a descriptor."""
-        hubs.trampoline(fd, read=True)
+        try:
+            hubs.trampoline(fd, read=True, timeout=timeout, timeout_exc=TimeoutError)
+        except TimeoutError:
+            return
 
     def wait_writable(self, fd: int) -> None:
         """Suspend the calling task until `fd` takes something, or nobody is at its other end."""

@@ -17,6 +17,7 @@ import signal
 import sys
 import threading
 import time
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from launcher.supervisor.scoreboard import private_seat
@@ -92,9 +93,9 @@ class ThreadingBackend:
         """Suspend the calling thread."""
         time.sleep(seconds)
 
-    def wait_readable(self, fd: int) -> None:
+    def wait_readable(self, fd: int, timeout: float | None = None) -> None:
         """Suspend the calling thread until `fd` is readable or at its end."""
-        _wait_for(fd, select.POLLIN)
+        _wait_for(fd, select.POLLIN, timeout)
 
     def wait_writable(self, fd: int) -> None:
         """Suspend the calling thread until `fd` takes something, or nobody is at its other end."""
@@ -130,10 +131,10 @@ class ThreadingBackend:
         return ThreadingServer(app, listeners, terms, self._seat, **own)
 
 
-def _wait_for(fd: int, event: int) -> None:
+def _wait_for(fd: int, event: int, timeout: float | None = None) -> None:
     poll = select.poll()
     poll.register(fd, event)
-    poll.poll()
+    poll.poll(None if timeout is None else ceil(timeout * 1000))
 
 
 def _guard(call: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -8,15 +8,14 @@ Some have limits of 3 s for what takes one on a machine with nothing else to do,
 
 from __future__ import annotations
 
-import faulthandler
 import os
 import posix
+import signal
 import sys
 import traceback
 import unittest
 from importlib import import_module
 from pathlib import Path
-from signal import SIGTERM
 from typing import TYPE_CHECKING
 
 from launcher.supervisor import reaper
@@ -28,12 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import ModuleType
 
-AT_A_TIME = 6  # most of the slow ones sleep
+AT_A_TIME = 4  # most of the slow ones sleep, but some have little patience
 PATIENCE = 60  # seconds
 
 
 def main(results: Path, names: list[str]) -> None:
-    prctl(PR_SET_PDEATHSIG, SIGTERM)
+    prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     reaper.adopt_orphans()
     list(_modules(names))
     failed = [name for name, said in _outcomes(names, results, AT_A_TIME) if not _end(name, said, results)]
@@ -89,7 +88,9 @@ def _run(name: str, results: Path) -> None:
     output = os.open(results / f"{name}.output", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    faulthandler.dump_traceback_later(PATIENCE, exit=True)
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE)  # and not faulthandler's: a process forked off it could have none
+    if "eventlet.hubs" in sys.modules:
+        import_module("eventlet.hubs").use_hub()  # the runner's is shared with all the others
     test = unittest.defaultTestLoader.loadTestsFromName(f"{PACKAGE}.{name}")
     result = unittest.TextTestRunner(stream=sys.stderr).run(test)
     outcome = "passed" if result.wasSuccessful() and not result.skipped else "failed"

@@ -48,8 +48,15 @@ def _tests_in(path: Path) -> list[str]:
 
 
 def _tests_of(name: str, classes: dict[str, ast.ClassDef]) -> set[str]:
-    """Return a class's own tests and those that it inherits from a class of the same module."""
+    """Return a test case's own tests and those that it inherits from a class of the same module."""
     node = classes[name]
     own = {each.name for each in node.body if isinstance(each, ast.FunctionDef) and each.name.startswith("test")}
-    bases = [base.id for base in node.bases if isinstance(base, ast.Name) and base.id in classes]
-    return own.union(*(_tests_of(base, classes) for base in bases)) if node.bases else set()
+    bases = [ast.unparse(base) for base in node.bases]
+    inherited = [_tests_of(base, classes) for base in bases if base in classes]
+    return own.union(*inherited) if _is_case(name, classes) else set()
+
+
+def _is_case(name: str, classes: dict[str, ast.ClassDef]) -> bool:
+    if name not in classes:
+        return name.endswith("TestCase")
+    return any(_is_case(ast.unparse(base), classes) for base in classes[name].bases)
