@@ -31,8 +31,6 @@ EXIT_NOT_FOUND = 127
 EXIT_NOT_EXECUTABLE = 126
 SIGTERM = 15
 WORKER_ID = "LAUNCHER_WORKER_ID"
-# What a supervisor of our own may have told us is not meant for those below us.
-FOR_US_ALONE = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +94,6 @@ def _close_on_exec(first: int) -> None:
 
 def _set_environment(execution: Execution, sockets: int) -> None:
     environment.for_child()
-    for name in FOR_US_ALONE:
-        os.environ.pop(name, None)
     os.environ[WORKER_ID] = str(execution.slot)
     if sockets:
         os.environ["LISTEN_PID"] = str(os.getpid())

@@ -65,10 +65,9 @@ def test_a_path(tmp_path: Path) -> None:
         assert script.end() == 0
 
 
-@pytest.mark.parametrize("port", ["abc", "8888:7777", "1:"])
-def test_a_port_that_makes_no_sense(tmp_path: Path, port: str) -> None:
+def test_a_port_that_makes_no_sense(tmp_path: Path) -> None:
     with starter(tmp_path) as start:
-        script = start(OPENS.format(option="backdoor_port", value=port))
+        script = start(OPENS.format(option="backdoor_port", value="1:"))
         assert script.end() == 3
-        (note,) = script.notes("refused", port)
-        assert f"backdoor_port = {port}: " in " ".join(note)
+        (note,) = script.notes("refused", "1:")
+        assert "backdoor_port = 1:: " in " ".join(note)

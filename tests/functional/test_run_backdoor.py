@@ -162,17 +162,6 @@ def test_where_there_can_be_none_is_one_warning(program: Program, doors: Path) -
     assert program.stop() == 0
 
 
-@pytest.mark.parametrize("path", ["relative-{pid}", "/no/placeholder", "/{pid}{nonsense}", "/{pid"])
-def test_a_path_that_makes_no_sense_is_an_error(program: Program, path: str) -> None:
-    program.write_app(APP)
-    program.configure(services="app:web", backdoor_socket=path)
-    program.start()
-    assert program.wait_ended() == 78
-    (line,) = program.errors()
-    assert f"backdoor_socket = {path}" in line
-    assert "must be an absolute path with {pid} or {worker} in it" in line
-
-
 def test_several_services_would_share_a_path(program: Program) -> None:
     program.write_app(APP)
     program.configure(services="app:Service, app:Other", listen=None, backdoor_socket="/tmp/{worker}")

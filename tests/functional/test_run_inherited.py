@@ -141,22 +141,14 @@ def test_a_path_stays_whose_it_is(program: Program, start: Start, listener: Make
     assert Path(path).is_socket()
 
 
-def test_a_port_of_all_addresses_of_both_kinds(program: Program, start: Start, listener: Make) -> None:
-    if not socket.has_dualstack_ipv6():
-        pytest.skip("this machine has no IPv6")
-    passed = listener(("", 0), family=socket.AF_INET6, dualstack_ipv6=True)
-    program.write_app(WEB)
-    start(passed, services="app:web", listen=f":{port(passed)}")
-    program.wait_ready()
-    assert load.get(port(passed))[0] == 200
-    assert program.stop() == 0
-
-
 def test_a_command_gets_it_too(program: Program, start: Start, listener: Make) -> None:
     serve = "import socket; s = socket.socket(fileno=3); print(s.getblocking(), s.getsockname()[1]); s.accept()"
+    tell = "import os, time; print('sees', [each for each in os.environ if 'LISTEN_' in each]); time.sleep(1000)"
     passed = listener()
-    start(passed, command=f'web:{sys.executable} -uc "{serve}" {{fd}}', listen="fd://3", ready=0.01)
+    commands = (f'web:{sys.executable} -uc "{serve}" {{fd}}', f'job:{sys.executable} -uc "{tell}"')
+    start(passed, command="\n  ".join(commands), listen="fd://3", ready=0.01)
     program.wait_for_output(rf"web\[0\] \| True {port(passed)}\n")
+    program.wait_for_output(r"job\[0\] \| sees \[\]\n")
     assert program.stop() == 0
 
 

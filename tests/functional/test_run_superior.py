@@ -128,7 +128,7 @@ def test_an_ear_that_is_full_is_told_when_there_is_room(program: Program, ear: E
     assert program.stop() == 0
 
 
-@pytest.mark.parametrize("nobody", ["/nowhere", "@nobody", "/" + "x" * 200])
+@pytest.mark.parametrize("nobody", ["/nowhere", "/" + "x" * 200])
 def test_nobody_there_is_one_warning(program: Program, nobody: str) -> None:
     program.open_gate()
     program.write_app(SERVICE)

@@ -220,6 +220,10 @@ class TestMistakes:
             ("log_level", "chatty"),
             ("runtime_dir", "relative"),
             ("termination_log", "also/relative"),
+            *(
+                ("backdoor_socket", value)
+                for value in ["relative-{pid}", "/no/placeholder", "/{pid}{nonsense}", "/{pid"]
+            ),
         ],
     )
     def test_impossible_value(self, problems, write, monkeypatch, option, value):

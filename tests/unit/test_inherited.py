@@ -21,8 +21,8 @@ def make():
     """Make listening sockets of these names, and take them over."""
     with ExitStack() as stack:
 
-        def make(*names, **how):
-            fds = [socket.create_server(("127.0.0.1", 0), **how).detach() for _ in names]
+        def make(*names, host="127.0.0.1", **how):
+            fds = [socket.create_server((host, 0), **how).detach() for _ in names]
             inherited = Inherited(dict(zip(fds, names, strict=True)))
             for each in inherited.sockets.values():
                 stack.enter_context(each)
@@ -43,6 +43,15 @@ def test_by_number_by_name_and_by_address(make):
         assert inherited.find(listen(f"127.0.0.1:{each.getsockname()[1]}")) == fd
     assert inherited.find(listen("127.0.0.1:0")) is None
     assert inherited.find(listen("unix:/tmp/web")) is None
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+def test_a_port_of_all_addresses_of_both_kinds(make):
+    for both in (True, False):
+        inherited, (fd,) = make("", host="", family=socket.AF_INET6, dualstack_ipv6=both)
+        port = inherited.sockets[fd].getsockname()[1]
+        assert inherited.find(listen(f"[::]:{port}")) == fd
+        assert inherited.find(listen(f":{port}")) == (fd if both else None)
 
 
 def test_the_default_is_the_only_one(make):

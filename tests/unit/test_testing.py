@@ -66,6 +66,7 @@ def test_a_wsgi_service_answers_at_a_port_of_its_own(run):
 
 def test_what_a_service_sees_is_what_it_sees_in_a_worker(run):
     assert run("""
+    ticked = threading.Event()
     class Seen(Service):
         announces_ready = True
         def start(self):
@@ -74,40 +75,27 @@ def test_what_a_service_sees_is_what_it_sees_in_a_worker(run):
         def work(self):
             print("work")
             launcher.ready()
-        def reset(self): print("reset")
+        def reset(self):
+            print("reset")
+            self.tg.add_timer(0.01, ticked.set)
         def stop(self, graceful=True):
             print("stop")
             super().stop(graceful)
         def wait(self):
             super().wait()
             print("waited")
+    class Broken(Service):
+        def start(self): raise LookupError("no database")
     with Running(Seen(), backend=BACKEND, worker_id=3) as running:
         print("ready")
         running.reset()
-    print("over")
-    """) == ["start 3", "work", "ready", "reset", "stop", "waited", "waited", "over"]
-
-
-def test_timers_tick_while_the_test_waits(run):
-    assert run("""
-    ticked = threading.Event()
-    class Ticks(Service):
-        def start(self): self.tg.add_timer(0.01, ticked.set)
-    with Running(Ticks(), backend=BACKEND):
-        print(ticked.wait(30))
-    """) == ["True"]
-
-
-def test_what_start_raises_is_raised_in_the_test(run):
-    assert run("""
-    class Broken(Service):
-        def start(self): raise LookupError("no database")
+        print("ticked" if ticked.wait(30) else "")  # while the test waits
     try:
-        with Running(Broken(), backend=BACKEND):
+        with Running(Broken()):
             print("never")
     except LookupError as error:
         print(error)
-    """) == ["no database"]
+    """) == ["start 3", "work", "ready", "reset", "ticked", "stop", "waited", "waited", "no database"]
 
 
 def test_what_comes_too_late_is_told_with_the_stacks(run):
