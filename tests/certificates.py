@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import subprocess
 from dataclasses import dataclass
@@ -70,3 +71,12 @@ def subject(connection: ssl.SSLSocket) -> str:
     """Return the name in the certificate that the other side has shown."""
     names = dict(pair for rdn in connection.getpeercert()["subject"] for pair in rdn)
     return names["commonName"]
+
+
+def shown(port: int, tls: ssl.SSLContext) -> str:
+    """Return the name in the certificate that a new client is shown."""
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=30) as plain,
+        tls.wrap_socket(plain, server_hostname="localhost") as client,
+    ):
+        return subject(client)

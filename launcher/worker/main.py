@@ -162,6 +162,8 @@ class Worker:
     def _serve(self, make: Callable[[], Any], listeners: tuple[socket.socket, ...]) -> int:
         if self._mutates:  # what we were forked from may not have seen the last HUP
             self._backend.guard(self._mutate)
+            if self._tls is not None:
+                self._tls.renew()
         service = make()
         if listeners:
             service.listeners = listeners

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from signal import SIGHUP, SIGKILL
 
-from tests.functional import proc
+from tests.certificates import Authority, shown
+from tests.functional import load, proc
 from tests.functional.cases import both_backends, every_way, patched_or_not
+from tests.functional.program import reserved_port
 from tests.functional.scripts import TWO_WORKERS, started
+from tests.functional.waiting import wait_for
 
 
 @patched_or_not
@@ -152,3 +155,35 @@ def test_a_reset_that_exits_refuses_the_reload_and_ends_nobody(start):
     script.wait_for_errors("reload refused: SystemExit: 5")
     assert script.workers() == workers
     assert script.stop() == 0
+
+
+@both_backends
+def test_a_reload_takes_a_new_certificate_or_refuses_a_broken_one(start, tmp_path):
+    authority = Authority(tmp_path)
+    pair, other = authority.issue("first"), authority.issue("second")
+    with reserved_port() as port:
+        script = start(
+            """
+            def app(environ, start_response):
+                start_response("200 OK", [])
+                return [environ["wsgi.url_scheme"].encode()]
+
+            running = launcher.ProcessLauncher(conf)
+            running.launch_service(launcher.WSGIService(app), workers=1)
+            sys.exit(running.wait())
+            """,
+            listen=f"127.0.0.1:{port}",
+            **pair.options,
+        )
+        script.wait_for_errors("is ready")
+        assert load.get(port, tls=authority.client()) == (200, "https")
+        workers = script.workers()
+        pair.key.write_bytes(other.key.read_bytes())
+        script.send(SIGHUP)
+        script.wait_for_errors("reload refused: tls_key_file = ")
+        assert script.workers() == workers
+        assert shown(port, authority.client()) == "first"
+        pair.replace_by(other)
+        script.send(SIGHUP)
+        wait_for(lambda: shown(port, authority.client()) == "second", "the new certificate")
+        assert script.stop() == 0

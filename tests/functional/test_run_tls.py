@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.certificates import Authority, Pair, subject
+from tests.certificates import Authority, Pair, shown
 from tests.functional import proc
 from tests.functional.cases import WEB, both_backends, every_way
 from tests.functional.load import Load
@@ -20,7 +20,6 @@ from tests.functional.test_run_environment import as_root
 from tests.functional.test_run_stop import refuses
 
 if TYPE_CHECKING:
-    import ssl
     from pathlib import Path
 
     from tests.functional.program import Program
@@ -54,15 +53,6 @@ def pair(tmp_path: Path, first: Pair) -> Pair:
     return files
 
 
-def shown(program: Program, tls: ssl.SSLContext) -> str:
-    """Return the name in the certificate that a new client is shown."""
-    with (
-        socket.create_connection(("127.0.0.1", program.port), timeout=30) as plain,
-        tls.wrap_socket(plain, server_hostname="localhost") as client,
-    ):
-        return subject(client)
-
-
 @every_way
 def test_it_speaks_tls_and_only_the_application_s_processes_load_openssl(
     program: Program, authority: Authority, pair: Pair
@@ -86,17 +76,17 @@ def test_a_new_certificate_comes_with_a_reload_and_no_request_fails(
     before = program.workers()
     with Load(program.port, tls=tls) as load:
         load.wait_for_more()
-        assert shown(program, tls) == "first"
+        assert shown(program.port, tls) == "first"
         pair.replace_by(second)
         program.signal(signal.SIGHUP)
         after = program.wait_replaced(before)
         load.wait_for_more()
-        assert {shown(program, tls) for _ in range(10)} == {"second"}
+        assert {shown(program.port, tls) for _ in range(10)} == {"second"}
     assert load.failures == []
     pair.key.unlink()
     program.signal(signal.SIGKILL, after[0])
     program.wait_replaced(after[:1])
-    assert {shown(program, tls) for _ in range(10)} == {"second"}, "a generation keeps what it was loaded with"
+    assert {shown(program.port, tls) for _ in range(10)} == {"second"}, "a generation keeps what it was loaded with"
     assert program.stop() == 0
 
 
@@ -107,6 +97,7 @@ def test_a_new_certificate_comes_with_a_reload_and_no_request_fails(
         ("cut", r"tls_cert_file = .*: OpenSSL cannot use it or its private key"),
         ("mixed", r"tls_key_file = .*: this private key belongs to another certificate than tls_cert_file = "),
     ],
+    ids=["gone", "cut", "mixed"],
 )
 def test_a_broken_certificate_changes_nothing(
     program: Program, authority: Authority, pair: Pair, second: Pair, broken: str, reason: str
@@ -126,7 +117,7 @@ def test_a_broken_certificate_changes_nothing(
         load.wait_for_more()
     assert load.failures == []
     assert program.workers() == before
-    assert shown(program, tls) == "first"
+    assert shown(program.port, tls) == "first"
     assert program.stop() == 0
 
 
@@ -170,11 +161,16 @@ def test_a_reset_takes_the_new_certificate_in_place(
         load.wait_for_more()
         pair.replace_by(second)
         program.signal(signal.SIGHUP)
-        program.wait_for(lambda: {shown(program, tls) for _ in range(10)} == {"second"}, "the new certificate")
+        program.wait_for(lambda: {shown(program.port, tls) for _ in range(10)} == {"second"}, "the new certificate")
+    assert load.failures == []
+    program.signal(signal.SIGKILL, before[0])
+    before = [program.wait_replaced(before[:1])[0], before[1]]
+    assert {shown(program.port, tls) for _ in range(10)} == {"second"}, "though the mold has the first"
+    with Load(program.port, tls=tls) as load:
         pair.key.write_text("")
         program.signal(signal.SIGHUP)
         program.wait_for(lambda: program.output().count("the certificate stays as it was") == 2, "two refusals")
-        assert {shown(program, tls) for _ in range(10)} == {"second"}
+        assert {shown(program.port, tls) for _ in range(10)} == {"second"}
     assert load.failures == []
     assert program.workers() == before
     assert program.stop() == 0
