@@ -8,14 +8,17 @@ import sys
 
 import pytest
 
-MODULES = ("loopingcall", "periodic_task", "sslutils", "threadgroup", "wsgi")
+MODULES = (
+    *("eventlet_backdoor", "fixture", "loopingcall", "opts", "periodic_task", "service", "sslutils", "systemd"),
+    *("threadgroup", "wsgi", "backend.base", "backend.exceptions"),
+)
 
 LOOK = """
 import inspect, json, sys
 from importlib import import_module
 
 package, *modules = sys.argv[1:]
-originals = ("oslo_service", "launcher.oslo")
+originals = ("oslo_service", "launcher")
 
 
 def shape(call):
@@ -25,7 +28,7 @@ def shape(call):
 
 def calls(module):
     for name, value in vars(module).items():
-        at_home = getattr(value, "__module__", "").startswith(originals)
+        at_home = callable(value) and getattr(value, "__module__", "").startswith(originals)
         if not at_home or name.startswith("_") or name == "get_component":
             continue
         if not inspect.isclass(value):
@@ -41,9 +44,21 @@ found = {module: calls(import_module(f"{package}.{module}")) for module in modul
 print(json.dumps({f"{module}.{name}": shape for module in modules for name, shape in found[module]}))
 """
 
-# Ours is called in every way in which theirs is.
+# What theirs needs for itself.
+OURS_HAS_NONE = {
+    "service.ProcessLauncher.handle_signal": "installs its handlers; ours are there from the beginning",
+    "service.ServiceLauncher.handle_signal": "the same",
+}
+
+START_METHOD = "as on their native threads, too"
+# Ours is called in every way in which theirs is, by whoever calls it.
 WIDER = {
     "periodic_task.InvalidPeriodicTaskArg": "theirs cannot be made with the argument that they give it",
+    "service.ProcessLauncher": START_METHOD,
+    "service.ServiceLauncher": START_METHOD,
+    "service.ServiceWrapper": "only the launchers make one",
+    "service.SignalHandler": "theirs has a metaclass that takes anything",
+    "service.launch": START_METHOD,
     "threadgroup.Thread": "the group need not be given, as on their native threads",
     "threadgroup.ThreadGroup": "the argument has another name on each of their backends",
     "threadgroup.ThreadGroup.cancel": "keywords by name",
@@ -67,10 +82,10 @@ def ours():
 
 def test_every_public_name_is_there(theirs, ours):
     assert len(theirs) > 30
-    assert set(theirs) - set(ours) == set()
+    assert set(theirs) - set(ours) == set(OURS_HAS_NONE)
 
 
 def test_signatures(theirs, ours):
-    different = {name: (theirs[name], ours[name]) for name in theirs if theirs[name] != ours[name]}
+    different = {name: (theirs[name], ours[name]) for name in theirs.keys() & ours if theirs[name] != ours[name]}
     assert {name: different[name] for name in different.keys() - WIDER} == {}
     assert set(WIDER) == set(different)
