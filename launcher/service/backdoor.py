@@ -97,6 +97,7 @@ class Door:
         values = {"pid": os.getpid(), "worker": worker, "service": service}
         self._path = Path(PLACEHOLDER.sub(lambda match: str(values[match[1]]), template))
         self._backdoor: Backdoor | None = None
+        self._owner = os.getpid()
         try:
             reason = _hindrance(self._path)
             if not reason:
@@ -113,7 +114,7 @@ class Door:
 
     def close(self) -> None:
         """Close it, and remove the file unless another worker has the path by now."""
-        if self._backdoor is None:
+        if self._backdoor is None or os.getpid() != self._owner:  # one that the application has forked ends
             return
         with suppress(OSError):
             if _inode(self._path) == self._inode:

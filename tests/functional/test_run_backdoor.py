@@ -35,6 +35,12 @@ APP = (
     + """
 class Other(Service):
     colour = "red"
+class Forking(Service):
+    def start(self):
+        child = os.fork()
+        if child == 0:
+            sys.exit()  # through all of the worker's stack
+        os.waitpid(child, 0)
 """
 )
 
@@ -215,7 +221,7 @@ def test_of_programs_that_launch_services_themselves(tmp_path: Path, doors: Path
 
 
 def test_the_command_that_enters_it(program: Program, doors: Path) -> None:
-    program.serve(APP, services="app:web=1", backdoor_socket=doors / "{worker}")
+    program.serve(APP, services="app:Forking=1", listen=None, backdoor_socket=doors / "{worker}")
     (worker,) = program.workers()
     done = subprocess.run(
         [*LAUNCHER, "backdoor", str(doors / "0")],
