@@ -52,6 +52,8 @@ class ServiceBase(ABC):
 class Service(ServiceBase):
     """A service that runs threads and timers in its group `tg` (oslo.service: `Service`).
 
+    Methods that `launcher.periodic` marks are called from when `start()` has returned until the stop.
+
     `threads` is the number of threads at a time; `tg.add_thread` waits when there are so many.
     """
 

@@ -1,4 +1,4 @@
-"""Timers of a service on real green and native threads."""
+"""Timers of a service on real green and native threads, and their beat on a clock of its own."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from importlib import import_module
 
 import pytest
 
+from launcher.service import timers
 from launcher.service.schedules import BackOff, Dynamic, Every, TimedOutError
 from launcher.service.timers import Timer, TimerDone
 from launcher.worker import backends
 
 PATIENCE = 10.0  # seconds
+START = 100.0  # on a clock of the test's own
 
 
 @pytest.fixture(params=sorted(backends.KINDS))
@@ -197,3 +199,52 @@ def test_join_has_a_limit(backend):
 
 def test_a_call_with_arguments_is_known_by_its_own_name(backend):
     assert Timer(Every(1), partial(partial(tell, []), None)).name == "tell"
+
+
+class Clock:
+    """A backend with one task and a clock that only waiting and ticks advance."""
+
+    kills = ()
+
+    def __init__(self, durations):
+        self.now, self.durations, self.ticks = START, list(durations), []
+
+    def spawn(self, call):
+        self.run = call
+
+    def event(self):
+        return self
+
+    def is_set(self):
+        return not self.durations
+
+    def wait(self, timeout):
+        assert timeout >= 0
+        self.now += timeout
+
+    def tick(self):
+        self.ticks.append(self.now - START)
+        self.now += self.durations.pop(0)
+
+
+def ticks(monkeypatch, schedule, durations, initial_delay=None):
+    """Return when the ticks of a timer begin, in seconds after its start, if they take `durations`."""
+    clock = Clock(durations)
+    monkeypatch.setattr(backends, "_selected", clock)
+    monkeypatch.setattr(timers, "monotonic", lambda: clock.now)
+    started(schedule, clock.tick, initial_delay)
+    clock.run()
+    return clock.ticks
+
+
+def test_a_timer_does_not_drift(monkeypatch):
+    begun = ticks(monkeypatch, Every(0.1), [0.03, 0.07] * 500, 1)
+    assert begun == pytest.approx([1 + 0.1 * beat for beat in range(1000)])
+
+
+def test_a_tick_too_long_costs_beats_and_the_rest_keep_theirs(monkeypatch):
+    assert ticks(monkeypatch, Every(1.0), [0.1, 2.5, 0.1, 0.1]) == pytest.approx([0, 1, 4, 5])
+
+
+def test_a_pause_begins_at_the_end_of_a_tick_where_there_is_no_beat(monkeypatch):
+    assert ticks(monkeypatch, Dynamic(1), [0.1, 2.5, 0.1]) == pytest.approx([0, 1.1, 4.6])
