@@ -23,6 +23,7 @@ USAGE = """\
 usage: launcher COMMAND [ARGUMENT...]
 
   run          supervise services: launcher run [OPTIONS] [MODULE:ATTR[=WORKERS]...]
+               or a program written for oslo.service: launcher run --oslo PROGRAM [ARGUMENT...]
   exec         run one command under an init: launcher exec [OPTIONS] -- CMD [ARG...]
   check        check configuration and application, print them and the grace period they need
   status       show how the supervisor of this container is, and its services and workers (or --json)
@@ -77,6 +78,10 @@ def main(mask: "Iterable[int]" = MASK) -> int:
             from launcher.init import command as init
 
             init.run(arguments, mask)
+        case ["run", "--oslo", *arguments]:
+            from launcher.oslo import program
+
+            return program.main(arguments, "launcher run --oslo")
         case ["run", *arguments]:
             gc.disable()  # the imports would set it off for nothing; `run` turns it on again
             from launcher.cli import run

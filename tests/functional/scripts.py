@@ -19,7 +19,7 @@ from tests.functional.program import AS_PID1, MARK
 from tests.functional.waiting import PATIENCE, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 PREAMBLE = '''
@@ -88,16 +88,21 @@ TWO_WORKERS = """
 
 
 class Script:
-    """A script in a folder of its own; `before` is put before its imports, `options` into its configuration."""
+    """A script in a folder of its own; `before` is put before its imports, `options` into its configuration.
 
-    def __init__(self, folder: Path, source: str, *, pid1: bool, backend: str, before: str, **options: object) -> None:
+    `by` are Python's arguments before the name of the script.
+    """
+
+    def __init__(
+        self, folder: Path, source: str, *, pid1: bool, backend: str, before: str, by: Sequence[str], **options: object
+    ) -> None:
         self.folder, self._backend = folder, backend
         self.configure(**options)
         (folder / "script.py").write_text(f"{before}\n{PREAMBLE}\n{textwrap.dedent(source)}")
         self._mark = f"{MARK}={uuid.uuid4()}"
         with (folder / "stderr").open("wb") as errors:
             self._popen = subprocess.Popen(
-                [*(AS_PID1 if pid1 else ()), sys.executable, "script.py"],
+                [*(AS_PID1 if pid1 else ()), sys.executable, *by, "script.py"],
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stderr=errors,
@@ -174,9 +179,15 @@ def starter(folder: Path) -> Iterator[Callable[..., Script]]:
     started: list[Script] = []
 
     def start(
-        source: str, *, pid1: bool = False, backend: str = "eventlet", before: str = "", **options: object
+        source: str,
+        *,
+        pid1: bool = False,
+        backend: str = "eventlet",
+        before: str = "",
+        by: Sequence[str] = (),
+        **options: object,
     ) -> Script:
-        started.append(Script(folder, source, pid1=pid1, backend=backend, before=before, **options))
+        started.append(Script(folder, source, pid1=pid1, backend=backend, before=before, by=by, **options))
         return started[-1]
 
     try:
