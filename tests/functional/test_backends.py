@@ -133,6 +133,7 @@ ONE_IS_ENOUGH = {
     "twenty reloads and twenty kills take long; CASES has each of them on both": ("test_run_storm",),
     "its module says which part a backend has in it": (
         "test_oslo_*",
+        "test_readme_timers",
         "test_run_backdoor",
         "test_run_identity",
         "test_run_on_signal",
