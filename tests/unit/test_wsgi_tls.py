@@ -10,7 +10,7 @@ from contextlib import suppress
 import pytest
 
 from tests.certificates import Authority, Pair, subject
-from tests.unit.wsgi_worker import PATIENCE, Answer, ask, get, listening, seconds_until_closed
+from tests.unit.wsgi_worker import PATIENCE, Answer, Worker, ask, get, listening, seconds_until_closed
 
 NEVER = 10 * PATIENCE
 
@@ -31,6 +31,17 @@ def tls(pair):
     return {"cert_file": str(pair.cert), "key_file": str(pair.key), "handshake_timeout": NEVER}
 
 
+@pytest.fixture(scope="module", params=["eventlet", "threading"])
+def shared(request, tmp_path_factory, pair):
+    """A server, and where it listens, for tests that leave it as it is."""
+    tls = {"cert_file": str(pair.cert), "key_file": str(pair.key), "handshake_timeout": NEVER}
+    with listening() as listener:
+        worker = Worker(request.param, tmp_path_factory.mktemp("shared") / "log", [listener], tls=tls)
+        worker.serve()
+        yield worker, listener
+        worker.close()
+
+
 @pytest.fixture
 def secure(connect, authority):
     """Make TLS clients."""
@@ -46,9 +57,8 @@ def secure(connect, authority):
         client.close()
 
 
-def test_requests_on_a_kept_connection_and_what_the_environment_says(listener, start, tls, secure):
-    worker = start(listener, tls=tls)
-    worker.serve()
+def test_requests_on_a_kept_connection_and_what_the_environment_says(shared, secure):
+    _, listener = shared
     client = secure(listener)
     assert [get(client).status for _ in range(3)] == [200] * 3
     environ = json.loads(get(client, "/environ").body)
@@ -58,9 +68,8 @@ def test_requests_on_a_kept_connection_and_what_the_environment_says(listener, s
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_large_bodies_both_ways(listener, start, tls, secure, authority, version):
-    worker = start(listener, tls=tls)
-    worker.serve()
+def test_large_bodies_both_ways(shared, secure, authority, version):
+    _, listener = shared
     context = authority.client()
     context.maximum_version = version
     client = secure(listener, context)
@@ -71,9 +80,8 @@ def test_large_bodies_both_ways(listener, start, tls, secure, authority, version
     assert client.recv(1) == b"", "the end is one that TLS has told"
 
 
-def test_a_client_that_reads_slowly_gets_all_of_it(listener, start, tls, secure):
-    worker = start(listener, tls=tls)
-    worker.serve()
+def test_a_client_that_reads_slowly_gets_all_of_it(shared, secure):
+    _, listener = shared
     client = secure(listener)
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
     size = 8 << 20  # more than what the kernel takes from the server
@@ -83,9 +91,8 @@ def test_a_client_that_reads_slowly_gets_all_of_it(listener, start, tls, secure)
     assert Answer(client).body == bytes(size)
 
 
-def test_the_last_request_and_the_end_in_one_piece(listener, start, tls, authority, connect):
-    worker = start(listener, tls=tls)
-    worker.serve()
+def test_the_last_request_and_the_end_in_one_piece(shared, authority, connect):
+    _, listener = shared
     raw = connect(listener)
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = authority.client().wrap_bio(incoming, outgoing, server_hostname="localhost")
@@ -129,9 +136,8 @@ def test_a_handshake_has_its_time(listener, start, tls, connect, secure):
     check_quiet(worker)
 
 
-def test_plain_http_is_told_so(listener, start, tls, connect, secure):
-    worker = start(listener, tls=tls)
-    worker.serve()
+def test_plain_http_is_told_so(shared, connect, secure):
+    worker, listener = shared
     client = connect(listener)
     answer = get(client)
     assert (answer.status, answer.closes) == (400, True)
@@ -141,9 +147,8 @@ def test_plain_http_is_told_so(listener, start, tls, connect, secure):
     check_quiet(worker)
 
 
-def test_what_is_no_tls_is_closed_without_a_sound(listener, start, tls, connect, secure):
-    worker = start(listener, tls=tls)
-    worker.serve()
+def test_what_is_no_tls_is_closed_without_a_sound(shared, connect, secure):
+    worker, listener = shared
     for nonsense in (b"\0" * 100, b"\x16\x03\x01\0\5nonsense", b"SSH-2.0-x\r\n"):
         client = connect(listener)
         client.sendall(nonsense)
@@ -163,9 +168,8 @@ def check_quiet(worker):
     assert loud == []
 
 
-def test_a_connection_that_is_garbled_later_is_closed_without_a_sound(listener, start, tls, secure, connect):
-    worker = start(listener, tls=tls)
-    worker.serve()
+def test_a_connection_that_is_garbled_later_is_closed_without_a_sound(shared, secure, connect):
+    worker, listener = shared
     client = secure(listener)
     get(client)
     socket.socket.sendall(client, b"\x17\x03\x03\0\5wrong")
@@ -256,9 +260,8 @@ def test_a_renewed_certificate_is_for_new_connections(listener, start, tls, pair
     assert get(old).status == 200
 
 
-def test_a_resumed_session(listener, start, tls, authority, connect):
-    worker = start(listener, tls=tls)
-    worker.serve()
+def test_a_resumed_session(shared, authority, connect):
+    _, listener = shared
     context = authority.client()
     first = context.wrap_socket(connect(listener), server_hostname="localhost")
     get(first)
