@@ -55,7 +55,7 @@ class AsyncioBackend(ThreadingBackend):
         finally:
             remove(fd)
 
-    def serve(self, app: Any, listeners: Any, *, keepalive_timeout: float) -> Any:
+    def serve(self, app: Any, listeners: Any, _terms: Any, **_own: Any) -> Any:
         return AsyncioServer(self, app, listeners, self._seat)
 
 
