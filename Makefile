@@ -8,6 +8,9 @@ SHELL := bash
 PYTHON ?= python3
 # For pytest, the benchmarks or the lock: make test ARGS='-k reload', make lock ARGS=--upgrade
 ARGS ?=
+# Of a new project, and the folder that it is made in: make new
+NAME ?=
+INTO ?= ..
 # Test processes at a time.
 JOBS ?= 2
 
@@ -60,6 +63,12 @@ base-image: engine ## make sure that debian:trixie-slim is here, pulled or made 
 image: engine base-image ## build launcher and launcher-dev, tagged latest and with the version
 	@tools/image
 
+# As it was given: data, whatever make would take it for.
+new: export override NAME := $(value NAME)
+new: export INTO := $(INTO)
+new: $(stamp) image ## make a project from the template, build, test and start it: make new NAME='My Shop' ARGS='kind=full'
+	@tools/new $(ARGS)
+
 openstack: $(stamp) base-image image ## OpenStack's own programs, unmodified, under oslo.service and under launcher.oslo
 	@echo "openstack: nova, cinder, mistral and ironic as PID 1 of containers, side by side"
 	@$(bin)/python -m tests.openstack.table $(ARGS)
@@ -96,4 +105,4 @@ $(stamp): requirements/dev.txt pyproject.toml tools/venv bin/start.c
 	@tools/venv $(PYTHON) bench
 	@touch $@
 
-.PHONY: help run test simulate mutants conformance integration openstack check engine base-image image bench bench-init bench-oslo lock clean
+.PHONY: help new run test simulate mutants conformance integration openstack check engine base-image image bench bench-init bench-oslo lock clean

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
     from docker import DockerClient
 
-SLUG, MODULE = "shop-in-test", "shop_in_test"
+NAME, SLUG, MODULE = "Shop in Test", "shop-in-test", "shop_in_test"
 BACKENDS = {"api": "eventlet", "worker": "eventlet", "scheduler": "threading", "full": "threading"}
+OF_OUR_MAKE = {"MAKEFLAGS", "MAKELEVEL", "ARGS"}  # nothing to the project's
 MESSAGES = 1000
 KILLS = 6  # before the stack is stopped, and again after it
 
@@ -34,28 +35,31 @@ pytestmark = pytest.mark.timeout(600)
 
 
 class Project:
-    """A rendered project, with images, containers and a port of its own."""
+    """A project in a folder of its own, with images, containers and a port of its own."""
 
     def __init__(self, kind: str, folder: Path, run_id: str, redis_image: str) -> None:
-        done = program(folder, "project_name=Shop in Test", f"kind={kind}", f"backend={BACKENDS[kind]}", "swarm=yes")
-        assert done.returncode == 0, done.stdout + done.stderr
-        self.folder = folder / "out" / SLUG
+        self.folder = folder / SLUG
+        self.answers = [f"kind={kind}", f"backend={BACKENDS[kind]}", "swarm=yes"]
         self.services = KINDS[:3] if kind == "full" else [kind]
         self.image = f"{SLUG}-{kind}:{run_id}"
         self.port = free_port()
         self.environment = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name not in OF_OUR_MAKE},
             "IMAGE": self.image,
             "LAUNCHER_IMAGE": "launcher:latest",
             "LAUNCHER_DEV_IMAGE": "launcher-dev:latest",
             "REDIS_IMAGE": redis_image,
             "PORT": str(self.port),
-            "VENV": str(ROOT / ".venv"),
             "COMPOSE_PROJECT_NAME": f"{SLUG}-{kind}-{run_id}",
         }
 
+    def render(self) -> None:
+        done = program(self.folder.parent.parent, f"project_name={NAME}", *self.answers)
+        assert done.returncode == 0, done.stdout + done.stderr
+        self.environment["VENV"] = str(ROOT / ".venv")  # instead of one of its own, which takes a while
+
     def shell(self, *command: str, **options: Any) -> str:
-        return shell(*command, cwd=self.folder, env=self.environment, patience=300, **options)
+        return shell(*command, **{"cwd": self.folder, "env": self.environment, "patience": 300, **options})
 
     def compose(self, *arguments: str, **options: Any) -> str:
         return self.shell("docker", "compose", *arguments, **options)
@@ -65,11 +69,10 @@ class Project:
         return {found["Service"]: found for found in map(json.loads, lines)}
 
     @contextmanager
-    def up(self) -> Iterator[None]:
-        """Have everything run meanwhile; the log is shown if the test fails."""
+    def up(self, *command: str, **options: Any) -> Iterator[str]:
+        """Have everything run meanwhile, and what the command said; the log is shown if the test fails."""
         try:
-            self.shell("make", "up")
-            yield
+            yield self.shell(*(command or ("make", "up")), **options)
         finally:
             print(self.compose("logs", "--no-color", "--tail", "200"))  # noqa: T201
             self.compose("down", "--volumes", "--timeout", "1")
@@ -94,7 +97,7 @@ def make_project(tmp_path: Path, run_id: str, redis_image: str, engine: DockerCl
     made: list[Project] = []
 
     def make(kind: str) -> Project:
-        made.append(Project(kind, tmp_path, run_id, redis_image))
+        made.append(Project(kind, tmp_path / "out", run_id, redis_image))
         return made[-1]
 
     yield make
@@ -103,16 +106,15 @@ def make_project(tmp_path: Path, run_id: str, redis_image: str, engine: DockerCl
         shutil.rmtree(project.folder)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["api", "worker", "full"])
 def test_it_is_built_passes_its_own_tests_starts_and_stops_with_0(make_project: Any, kind: str) -> None:
     project = make_project(kind)
-    tests = project.shell("make", "integration")
-    assert re.search(r"\d passed", tests)
-    assert not re.search(r"skipped|xfailed", tests)
+    project.render()
+    all_passed(project.shell("make", "integration"))
     with project.up():
-        assert {*project.containers()} == {*project.services, *(["redis"] if kind in {"worker", "full"} else [])}
+        assert {*project.containers()} == {*project.services, *(["redis"] if kind != "api" else [])}
         project.compose("exec", project.services[0], "launcher", "healthcheck")
-        if "api" in project.services:
+        if kind != "worker":
             client = Client(project.port)
             assert client.get().content["service"] == SLUG
             client.close()
@@ -120,8 +122,25 @@ def test_it_is_built_passes_its_own_tests_starts_and_stops_with_0(make_project: 
     project.shell("docker", "stack", "config", "--compose-file", "deploy/swarm.yaml")
 
 
+def test_make_new_renders_builds_tests_and_starts_one(make_project: Any) -> None:
+    project = make_project("scheduler")
+    into, answers = project.folder.parent, " ".join(project.answers)
+    arguments = (f"NAME={NAME}", f"INTO={into}", f"ARGS={answers}")
+    with project.up("make", "new", *arguments, cwd=ROOT) as said:
+        all_passed(said)
+        assert re.search(r"scheduler +Up .*\(healthy\)", said)
+        assert [path.name for path in into.iterdir()] == [SLUG]
+        project.stop()
+
+
+def all_passed(output: str) -> None:
+    assert re.search(r"\d passed", output)
+    assert not re.search(r"skipped|xfailed", output)
+
+
 def test_its_unit_tests_pass_in_its_image(make_project: Any) -> None:
     project = make_project("full")
+    project.render()
     images = [f"--build-arg={name}_IMAGE" for name in ("LAUNCHER", "LAUNCHER_DEV")]
     ca = os.environ.get("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt")
     project.shell(
@@ -167,6 +186,7 @@ def kill_one(project: Project, choice: random.Random) -> bool:
 
 def test_a_thousand_messages_survive_kills_at_random_and_a_stop_of_the_stack(make_project: Any) -> None:
     project = make_project("worker")
+    project.render()
     (project.folder / "compose.override.yaml").write_text(f"""
 services:
   worker:
