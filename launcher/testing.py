@@ -15,6 +15,7 @@ import threading
 import traceback
 from collections import deque
 from concurrent.futures import Future
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from launcher.service import identity, readiness
@@ -80,6 +81,9 @@ class Running:
     def start(self) -> None:
         """Have it start; what its `start()` raises is raised here."""
         identity.become(self._worker_id)
+        if getattr(self.service, "wants_socket", False):
+            # Here, for on Python 3.13 eventlet's cannot be imported for the first time in a green thread.
+            import_module(f"{backends.__name__}.{backends.current().name}_wsgi")
         if getattr(self.service, "wants_socket", False) and not getattr(self.service, "listeners", ()):
             listener = socket.create_server((HOST, 0))
             listener.setblocking(False)
