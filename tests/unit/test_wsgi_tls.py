@@ -49,7 +49,7 @@ def secure(connect, authority):
 
     def to(listener, context=None):
         context = context or authority.client()
-        clients.append(context.wrap_socket(connect(listener), server_hostname="localhost"))
+        clients.append(context.wrap_socket(connect(listener), server_hostname="localhost", suppress_ragged_eofs=False))
         return clients[-1]
 
     yield to
@@ -143,6 +143,10 @@ def test_plain_http_is_told_so(shared, connect, secure):
     assert (answer.status, answer.closes) == (400, True)
     assert b"HTTPS" in answer.body
     seconds_until_closed(client)
+    sends_more = connect(listener)
+    ask(sends_more, "/", f"Content-Length: {1 << 20}", method="POST")
+    sends_more.sendall(bytes(1 << 20))
+    assert Answer(sends_more).status == 400, "no reset overtakes it"
     assert get(secure(listener)).status == 200
     check_quiet(worker)
 
@@ -225,6 +229,16 @@ def test_a_drain_answers_requests_and_ends_handshakes_that_are_under_way(
     worker.tell("open")
     answer = Answer(busy)
     assert (answer.status, answer.closes) == (200, True)
+    worker.expect("done")
+
+
+def test_who_has_ended_is_not_waited_for(listener, start, tls, secure):
+    worker = start(listener, tls=tls, keepalive=NEVER)
+    worker.serve()
+    client = secure(listener)
+    get(client)
+    client.close()
+    worker.drain()
     worker.expect("done")
 
 

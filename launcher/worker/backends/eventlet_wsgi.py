@@ -178,7 +178,10 @@ class Protocol(wsgi.HttpProtocol):  # type: ignore[misc]
             if not body.chunked_input and body.position < body.content_length:
                 return True
         self.connection.setblocking(False)
-        return bool(self.rfile.peek(1))
+        try:
+            return bool(self.rfile.peek(1))
+        except OSError:  # it was waited for in vain, or the client is gone
+            return False
 
 
 class Http(wsgi.Server):  # type: ignore[misc]

@@ -12,6 +12,7 @@ import ssl
 import threading
 import time
 from contextlib import suppress
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from launcher.worker.backends.serving import LINGER, logger
@@ -29,7 +30,6 @@ class TlsChannel(Channel):
         self._tls = Stream(server.owner.terms.tls.context)
         self._lock = threading.Lock()
         self._unsent = memoryview(b"")
-        self._promised = 0  # bytes that are in `_unsent` encrypted and not yet counted as sent
         self._is_secure = self._has_ended = False
         self._refused_at = 0.0
         super().__init__(server, sock, addr, adj, map=map)
@@ -46,6 +46,8 @@ class TlsChannel(Channel):
             return self._refused_at + LINGER
         if not self._is_secure:
             return float(self.accepted + self.server.owner.terms.tls.handshake_timeout)
+        if self._unsent:
+            return inf
         if self._has_ended and not self.requests and not self.total_outbufs_len:
             return 0.0
         return super().due
@@ -100,7 +102,7 @@ class TlsChannel(Channel):
             super().handle_write()
 
     def send(self, data: bytes, do_close: bool = True) -> int:  # noqa: FBT001, FBT002 - waitress's signature
-        """Send some; return how much of it is out, none of it if that has to wait.  It is offered again then."""
+        """Take some to be sent; return how much, which is nothing while what was taken before is not out."""
         try:
             with self._lock:
                 return self._send(data)
@@ -171,14 +173,10 @@ class TlsChannel(Channel):
     def _send(self, data: bytes) -> int:
         if not self._flush():
             return 0
-        if not self._promised:
-            piece = memoryview(data)[:PIECE]
-            self._tls.write(piece)
-            self._promised = len(piece)
-            if not self._flush():
-                return 0
-        sent, self._promised = self._promised, 0
-        return sent
+        piece = memoryview(data)[:PIECE]
+        self._tls.write(piece)
+        self._flush()
+        return len(piece)
 
     def _flush(self) -> bool:
         """Send what is encrypted; return whether all of it is out."""
