@@ -128,6 +128,28 @@ def test_a_subclass_has_the_tasks_of_its_base_too_and_the_base_not_its(periodic_
     assert Derived._periodic_spacing == {"one": 60.0, "two": 7}
 
 
+def test_a_kill_is_no_error_of_the_task(monkeypatch, periodic_task, caplog):
+    backend = import_module("launcher.worker.backends.eventlet").BACKEND
+    monkeypatch.setattr(backends, "_selected", backend)
+    inside, after = backend.event(), []
+
+    class Tasks(periodic_task.PeriodicTasks):
+        @periodic_task.periodic_task(run_immediately=True)
+        def one(self, context):
+            inside.set()
+            backend.sleep(60)
+
+        @periodic_task.periodic_task(run_immediately=True)
+        def two(self, context):
+            after.append(context)
+
+    run = backend.spawn(Tasks(Conf()).run_periodic_tasks, "context")
+    inside.wait()
+    run.kill()
+    assert run.wait(10)
+    assert (after, caplog.text) == ([], "")
+
+
 def test_the_options_that_it_has(periodic_task):
     ((group, options),) = periodic_task.list_opts()
     assert (group, [option.name for option in options]) == (None, ["run_external_periodic_tasks"])

@@ -130,6 +130,12 @@ def test_an_exception_ends_it_unless_it_is_told_otherwise(loopingcall, caplog):
     assert caplog.text.count("ValueError: broken") == 3
 
 
+def test_whoever_waits_hears_of_what_is_no_exception_too(loopingcall):
+    call = loopingcall.FixedIntervalLoopingCall(until(2, SystemExit("broken")))
+    with pytest.raises(SystemExit, match="broken"):
+        call.start(0.001).wait()
+
+
 def test_a_call_too_long_is_said(backend, loopingcall, caplog):
     slow = loopingcall.FixedIntervalLoopingCall(until(2, loopingcall.LoopingCallDone()))
     slow._elapsed = lambda _progress: 2.5
@@ -269,6 +275,22 @@ def test_a_stop_kills_threads_or_forgets_them(backend, group):
     if native(backend):
         for_ever.set()
     assert thread.wait() is None
+
+
+def test_who_waits_waits_for_threads_that_are_added_meanwhile_too(backend, group):
+    ended = []
+
+    def second():
+        backend.sleep(0.01)
+        ended.append("second")
+
+    def first():
+        backend.sleep(0.01)
+        group.add_thread(second)
+
+    group.add_thread(first)
+    group.wait()
+    assert ended == ["second"]
 
 
 def test_a_thread_may_stop_its_own_group(backend, group):
