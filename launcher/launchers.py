@@ -22,6 +22,7 @@ from launcher.names import look_up
 from launcher.service.services import Launcher, check_service
 from launcher.service.signals import HANDLERS
 from launcher.supervisor.loop import Loop
+from launcher.supervisor.sharing import SharingReaper, adopts
 from launcher.supervisor.signals import SignalInbox
 from launcher.supervisor.spawn import ForkSpawner, Loaded
 from launcher.supervisor.superior import Superior, reloading
@@ -92,7 +93,9 @@ class ServiceLauncher(Launcher):
         config.register(conf)
         self._read_settings()
         super().__init__(conf)
-        self._inbox = SignalInbox((Signals.SIGTERM, Signals.SIGINT, Signals.SIGHUP, worker.NUDGE))
+        orphans = (Signals.SIGCHLD,) if adopts() else ()
+        self._inbox = SignalInbox((Signals.SIGTERM, Signals.SIGINT, Signals.SIGHUP, worker.NUDGE, *orphans))
+        self._reaper = SharingReaper((), self._reap_later)
         HANDLERS.attach(self._inbox)
         self._stopping = backends.current().event()
         self._reloads = Turns(self._reload)
@@ -100,6 +103,7 @@ class ServiceLauncher(Launcher):
         self._door = self._open_door()
         self._code = 0
         backends.current().spawn(worker.obey_signals, self._inbox, self._obey)
+        self._reaper.reap()
 
     def wait(self) -> int:
         """Return when the services were stopped, by a signal or by `stop()`, and are done.
@@ -155,7 +159,16 @@ class ServiceLauncher(Launcher):
             os._exit(128 + signum)
         elif signum in (Signals.SIGTERM, Signals.SIGINT):
             self._stopping.set()
+        elif signum == Signals.SIGCHLD:
+            self._reaper.reap()
         HANDLERS.arrived(signum)
+
+    def _reap_later(self, seconds: float) -> None:
+        backends.current().spawn(self._reap_after, seconds)
+
+    def _reap_after(self, seconds: float) -> None:
+        backends.current().sleep(seconds)
+        self._reaper.reap()
 
     def _reload(self) -> None:
         if self._stopping.is_set():
@@ -237,7 +250,7 @@ class ProcessLauncher:
         self._wrappers: dict[str, ServiceWrapper] = {}
         config.register(conf)
         self._tls = config.tls(conf)
-        self._loop = Loop(self._settings())
+        self._loop = Loop(self._settings(), SharingReaper)
         self._loop.sleep = backends.current().wait_readable
         self._ties: Ties = self._loop.ties()
         HANDLERS.attach(None)  # here signals are the loop's

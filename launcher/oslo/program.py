@@ -27,6 +27,7 @@ from launcher.errors import LauncherError, UsageError
 from launcher.spelling import shown
 from launcher.supervisor import reaper, signals
 from launcher.supervisor.log import open_missing_stdio
+from launcher.supervisor.sharing import BIRTHS, adopts
 from launcher.supervisor.spawn import flush
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ def main(arguments: Sequence[str], prog: str) -> int:
     try:
         if not arguments:
             raise UsageError(f"no program to run (see {prog} --help)")
+        if adopts():
+            BIRTHS.watch()
         oslo.install()  # first: to look for a module imports the packages around it
         begin = _find(arguments[0])
         if os.getpid() == 1:

@@ -13,12 +13,26 @@ if TYPE_CHECKING:
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+PR_GET_CHILD_SUBREAPER = 37
 LONG, SIGSET = 8, 128  # bytes: of what a set of signals is made of, and of the C library's
 
 
 def prctl(option: int, value: int) -> bool:
     """Set a process attribute; return whether the kernel took it."""
     return _call("prctl", option, value, 0, 0, 0) == 0
+
+
+def is_subreaper() -> bool:
+    """Whether the kernel hands orphans below this process to it."""
+    answer = bytearray(4)
+    try:
+        import ctypes
+
+        into = (ctypes.c_char * 4).from_buffer(answer)
+        ctypes.CDLL(None).prctl(PR_GET_CHILD_SUBREAPER, into, 0, 0, 0)
+    except ImportError:  # a Python without libffi
+        return False
+    return any(answer)
 
 
 def signalfd(signums: "Iterable[int]") -> int:

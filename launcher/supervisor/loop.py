@@ -56,13 +56,15 @@ from launcher.supervisor.wording import OUT_OF_MEMORY, describe, title, why_not_
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from launcher.supervisor.commands import Commands
     from launcher.supervisor.hooks import HookCall
     from launcher.supervisor.settings import Settings
     from launcher.supervisor.spawn import Loaded, Spawner
     from launcher.supervisor.state import Action, Child
+
+    MakeReaper = Callable[[Mapping[int, Child], Callable[[float], object]], Reaper]
 
 
 class Loop:
@@ -76,7 +78,7 @@ class Loop:
     spawner: Spawner
     sleep: Callable[[int, float | None], object] | None = None
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, make_reaper: MakeReaper = lambda *_: Reaper()) -> None:
         self.core = Core(settings.policy)
         self.log = Log(settings.log_level, settings.log_format)
         self.timers = Timers()
@@ -104,7 +106,7 @@ class Loop:
         self._epoll = unpatched("select").epoll()
         self._notices = NoticePipe()
         self._lifeline = os.pipe2(os.O_CLOEXEC)
-        self._reaper = Reaper()
+        self._reaper = make_reaper(self.core.children, lambda seconds: self.timers.after(seconds, _nothing))
         self._elasticity = Elasticity(self.core, self.generations, self.timers, self.log, self._scoreboard)
         self._watchdog = Watchdog(self.core, self.timers, self._scoreboard, self._reaper.stopped)
         self._inbox = signals.SignalInbox(signals.HANDLED)

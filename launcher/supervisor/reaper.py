@@ -48,7 +48,7 @@ class Reaper:
     def reap(self) -> "list[tuple[int, int]]":
         """Return the same as `reap`."""
         dead = []
-        for change in changes(posix.WEXITED | posix.WSTOPPED | posix.WCONTINUED):
+        for change in self.changes():
             if change.si_code == posix.CLD_STOPPED:
                 self.stopped[change.si_pid] = monotonic()
                 continue
@@ -56,6 +56,10 @@ class Reaper:
             if change.si_code != posix.CLD_CONTINUED:
                 dead.append(_end(change))
         return dead
+
+    def changes(self) -> "Iterator[posix.waitid_result]":
+        """Yield what happened to children."""
+        return changes(posix.WEXITED | posix.WSTOPPED | posix.WCONTINUED)
 
 
 def changes(kinds: int = posix.WEXITED) -> "Iterator[posix.waitid_result]":

@@ -14,6 +14,7 @@ import json
 import os
 import sys
 from dataclasses import asdict, dataclass, replace
+from posix import fork as _fork  # not `os.fork`: who is made by that is the program's own (sharing.py)
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from launcher.errors import EXIT_CONFIG, EXIT_SOFTWARE, ConfigError
@@ -97,7 +98,7 @@ def fork(child: Callable[[], int], *, prologue: Callable[[], None]) -> int:
     """
     mask = signals.block_all()
     try:
-        pid = os.fork()
+        pid = _fork()
         if pid == 0:
             _run_child(child, prologue)
         return pid
