@@ -72,13 +72,15 @@ def compiled_once() -> Iterator[None]:
         yield
 
 
-def program(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run cookiecutter as a person does, without questions, temporary files in `folder` too."""
+def program(folder: Path, *arguments: str, keyboard: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run cookiecutter as a person does, temporary files in `folder` too; without `keyboard` nothing is asked."""
     temporary = folder / "temporary"
     temporary.mkdir(exist_ok=True)
+    questions = ["--no-input"] if keyboard is None else []
     return subprocess.run(
-        [BIN / "cookiecutter", TEMPLATE, "--no-input", "--default-config", "--output-dir", folder / "out", *arguments],
+        [BIN / "cookiecutter", TEMPLATE, *questions, "--default-config", "--output-dir", folder / "out", *arguments],
         env={"PATH": f"{BIN}:/usr/bin:/bin", "TMPDIR": str(temporary), "HOME": str(temporary), "LC_ALL": "C.UTF-8"},
+        input=keyboard,
         capture_output=True,
         text=True,
         timeout=100,

@@ -9,11 +9,13 @@ import json
 import re
 import tomllib
 from dataclasses import dataclass
+from importlib.metadata import packages_distributions
+from runpy import run_path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.template.rendering import ROOT, program
+from tests.template.rendering import ROOT, TEMPLATE, program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,6 +119,24 @@ def reads_back(case: Case, project: Path) -> bool:
             return metadata["description"] == case.answer and re.sub(r"\\(.)", r"\1", readme).count(case.answer) == 1
         case _:
             return metadata["authors"] == [{"name": case.answer}]
+
+
+def test_no_package_can_hide_one_that_is_needed() -> None:
+    own = TEMPLATE / "{{cookiecutter.__slug}}" / "requirements"
+    locks = [*own.glob("*.txt*"), ROOT / "requirements" / "test.txt"]
+    needed = {canonical(name) for lock in locks for name in re.findall(r"^([\w.-]+)==", lock.read_text(), re.MULTILINE)}
+    packages = {
+        package
+        for package, distributions in packages_distributions().items()
+        if needed.intersection(map(canonical, distributions)) and package[0].isalpha()
+    }
+    assert {"eventlet", "oslo_config", "pytest", "redis"} < packages
+    problem = run_path(str(TEMPLATE / "hooks" / "pre_gen_project.py"))["problem_of_name"]
+    assert not [name for name in sorted(packages) if not problem(name, name.replace("_", "-"), name)]
+
+
+def canonical(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def test_the_documentation_shows_this_table() -> None:

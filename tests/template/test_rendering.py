@@ -39,6 +39,7 @@ class Renderings:
     def add(self, project: Path) -> None:
         self.count += 1
         files = {path.relative_to(project): path.read_text() for path in project.rglob("*") if path.is_file()}
+        readme_is_true({str(path): text for path, text in files.items()})
         self.contents |= dict.fromkeys((path.name, text) for path, text in files.items())
         python = {path: text for path, text in files.items() if path.suffix == ".py"}
         tree = hashlib.sha256(repr(sorted(python.items())).encode()).hexdigest()[:12]
@@ -77,9 +78,20 @@ def run(project: Path, *command: str | Path, **environment: str) -> None:
         pytest.fail(f"{project.name}: {' '.join(map(str, command))}: {done.returncode}\n{done.stdout}", pytrace=False)
 
 
+def readme_is_true(files: dict[str, str]) -> None:
+    """Whatever the answers, it names no file and no target that is not there."""
+    readme, makefile = files["README.md"], files["Makefile"]
+    links = set(re.findall(r"\]\(([^)#]+)\)", readme))
+    assert links <= files.keys()
+    targets = {word for words in re.findall(r"\bmake ((?:[a-z-]+ ?)+)(?=[`\n ]|$)", readme) for word in words.split()}
+    assert targets
+    assert targets <= {*re.findall(r"^([a-z-]+):", makefile, re.MULTILINE)}
+
+
 def all_are_there_and_no_brace_is_left(renderings: Renderings) -> None:
     assert renderings.count == 2 * 2 * 2 * 2 * 3 * 4 + 1
-    assert len(renderings.trees) == 2  # the Python depends on the kind and the name alone
+    # Python and compose.yaml depend on the kind and the name alone, so tests/integration sees all there are.
+    assert len(renderings.trees) == len([name for name, _ in renderings.contents if name == "compose.yaml"]) == 2
     assert not [(name, found.group()) for name, text in renderings.contents if (found := BRACES.search(text))]
 
 
