@@ -54,7 +54,7 @@ def test_the_next_request_has_all_the_time_again(listener, start, connect):
     worker = start(listener, patience=2.0)
     worker.serve()
     client = connect(listener)
-    for _ in range(8):
+    for _ in range(10):
         client.sendall(b"GET / HTTP/1.1\r\nHo")
         time.sleep(0.3)  # a part of the patience, in all more than it
         client.sendall(b"st: test\r\n\r\n")

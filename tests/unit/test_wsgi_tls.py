@@ -144,8 +144,9 @@ def test_plain_http_is_told_so(shared, connect, secure):
     assert b"HTTPS" in answer.body
     seconds_until_closed(client)
     sends_more = connect(listener)
-    ask(sends_more, "/", f"Content-Length: {1 << 20}", method="POST")
-    sends_more.sendall(bytes(1 << 20))
+    size = 16 << 20  # more than the buffers of both ends
+    ask(sends_more, "/", f"Content-Length: {size}", method="POST")
+    sends_more.sendall(bytes(size))
     assert Answer(sends_more).status == 400, "no reset overtakes it"
     assert get(secure(listener)).status == 200
     check_quiet(worker)
