@@ -43,8 +43,8 @@ def combinations(kind: str) -> Iterator[Answers]:
 
 def render(folder: Path, **answers: Any) -> Path:
     """Render without hooks into a folder; return the project's own folder in it."""
-    return Path(
-        cookiecutter(
+    with mock.patch("cookiecutter.main.dump"):  # its memory of the last answers, in the user's home
+        project = cookiecutter(
             str(TEMPLATE),
             no_input=True,
             default_config=True,
@@ -52,7 +52,7 @@ def render(folder: Path, **answers: Any) -> Path:
             output_dir=str(folder),
             extra_context=answers,
         )
-    )
+    return Path(project)
 
 
 @contextmanager
