@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from launcher.init.options import Options
 
 DEFAULT_PATH = b"/bin:/usr/bin"  # of execvp(3), where there is no PATH
-PYTHON_IGNORES = (_signal.SIGPIPE, _signal.SIGXFSZ)
+PYTHON_IGNORES = (_signal.SIGPIPE, _signal.SIGXFSZ)  # as in signals.py, which would take its time to import
 GIVEN = "signals"  # the option of the interpreter with which bin/start.c says what it was given: MASK,IGNORED
 
 
