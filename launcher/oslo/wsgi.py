@@ -23,6 +23,8 @@ from launcher.oslo import _options, backend, sslutils
 from launcher.oslo.backend.exceptions import UnsupportedBackendError
 from launcher.service import quota
 from launcher.service.base import ServiceBase
+from launcher.service.services import is_ending
+from launcher.supervisor.sockets import companions
 from launcher.worker import backends
 from launcher.worker.backends import Terms
 from launcher.worker.backends.eventlet_wsgi import AccessFormat, Log, Protocol
@@ -110,6 +112,7 @@ class Server(ServiceBase):
             self.host, self.port = self.socket.getsockname()[:2]
         else:
             raise ValueError(f"Unsupported socket family: {socket_family}")
+        companions.append(self.socket)
         LOG.info("%s listening on %s", name, self.socket.getsockname())
         if use_ssl:
             sslutils.is_enabled(conf)
@@ -132,8 +135,13 @@ class Server(ServiceBase):
                 LOG.error("the certificate stays as it was: %s", error)  # noqa: TRY400 - the line says it all
 
     def stop(self) -> None:
-        """Accept what is queued, then nothing more; requests finish."""
+        """Accept what is queued, then nothing more; requests finish.
+
+        When the process ends the socket is closed, so that nobody queues where nobody will accept.
+        """
         LOG.info("Stopping WSGI server.")
+        if is_ending():
+            self.socket.close()
         if self._server is not None:
             self._server.drain()
 

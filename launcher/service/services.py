@@ -19,6 +19,14 @@ from launcher.worker import backends
 METHODS = ("start", "stop", "wait", "reset")
 
 
+_ends = False
+
+
+def is_ending() -> bool:
+    """Whether the services of this process are being stopped for good, not to be started again."""
+    return _ends
+
+
 def check_service(service: object) -> None:
     """Raise `TypeError` unless this is a service: an object with start(), stop(), wait() and reset().
 
@@ -47,10 +55,11 @@ class Services:
 
     def stop(self) -> None:
         """Stop every service at once and return when all their `stop()` have.  A second call does nothing."""
+        global _ends  # noqa: PLW0603 - of the process
         with self._lock:
             if self._stopping:
                 return
-            self._stopping = True
+            _ends = self._stopping = True
         self._stop(self.services)
         self._done.set()
 

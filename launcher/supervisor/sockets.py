@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # The mode belongs to the socket, which those of the old generation are still using.
 CHANGED_HANDS = "goes from a command to another kind of service, or back; this takes a restart, a reload cannot do it"
+companions: list[socket.socket] = []
+"""Listening sockets that the program in this process has bound itself: closed with ours when a stop begins."""
 BACKLOG = 2048  # the kernel caps it at net.core.somaxconn
 
 
@@ -126,6 +128,8 @@ class Listeners:
     def close(self) -> None:
         """Close ours: from now on only workers accept, and no client queues where nobody will."""
         self.keep()
+        while companions:
+            companions.pop().close()
         for listener in self._inherited.sockets.values():
             listener.close()
 
