@@ -232,7 +232,9 @@ class Program:
 
     def signal(self, signum: int, pid: int | None = None) -> None:
         """Send a signal, to the supervisor or to a PID of its namespace."""
-        os.kill(self.pid if pid is None else self.outer(pid), signum)
+        target = self.pid if pid is None else self.outer(pid)
+        assert target, f"process {pid} is gone"  # 0 would be our own process group
+        os.kill(target, signum)
 
     def wait_for(self, condition: Any, what: str) -> Any:
         """Wait for a condition, no longer than the program lives."""

@@ -42,6 +42,8 @@ def kill_an_idle_one(program: Program) -> int:
     def kill() -> int:
         for pid in sorted(program.workers()):  # the oldest first
             outer = program.outer(pid)
+            if not outer:  # it has ended since; 0 would be our own process group
+                continue
             os.kill(outer, signal.SIGSTOP)
             wait_for(lambda outer=outer: proc.stands_still(outer), "it to stand still")
             if sockets(outer) == 1:

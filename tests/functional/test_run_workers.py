@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 
 def own(program: Program, pids: list[int]) -> list[int]:
-    """Translate PIDs to ours."""
-    return [program.outer(pid) for pid in pids]
+    """Translate PIDs of processes that are there to ours."""
+    found = [program.outer(pid) for pid in pids]
+    assert all(found)
+    return found
 
 
 @every_way
