@@ -23,9 +23,9 @@ def keeper() -> Iterator[Keeper]:
 
 
 @pytest.fixture
-def start(tmp_path: Path, keeper: Keeper, pid1: bool) -> Iterator[Starter]:
+def start(tmp_path: Path, keeper: Keeper, pid1: bool | None) -> Iterator[Starter]:
     """Start inits under test; `both_ways` says whether as PID 1."""
-    starter = Starter(tmp_path, None if pid1 else keeper)
+    starter = Starter(tmp_path, keeper if pid1 is False else None)
     yield starter
     starter.close()
 
