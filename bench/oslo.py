@@ -110,7 +110,7 @@ def idle(seconds: float, peer: str) -> str:
 
 
 def draining(peer: str) -> str:
-    """Return what part of a CPU PID 1 takes while its workers finish."""
+    """Return what part of a CPU PID 1 wants while its workers finish."""
     with running(peer, "Draining", 2) as run:
         run.await_starts(2)
         run.term()
@@ -161,8 +161,9 @@ def switches(pid: int) -> int:
 
 
 def cpu(pid: int) -> float:
-    """Return the seconds that all threads of a process have run."""
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in Path(f"/proc/{pid}/task").iterdir()) / 1e9
+    """Return the seconds in which threads of a process have run or would have, had there been a CPU."""
+    times = [(task / "schedstat").read_text().split()[:2] for task in Path(f"/proc/{pid}/task").iterdir()]
+    return sum(int(ran) + int(waited) for ran, waited in times) / 1e9
 
 
 def main() -> None:
@@ -173,7 +174,7 @@ def main() -> None:
     wanted = parser.parse_args()
     rows: dict[str, Callable[[str], str]] = {
         f"context switches of PID 1 in {wanted.idle:.0f} s idle, 2 workers": partial(idle, wanted.idle),
-        "CPU of PID 1 while 2 workers drain": draining,
+        "CPU that PID 1 wants while 2 workers drain": draining,
         "TERM to exit, one idle service": partial(single, wanted.patience),
         "zombies of 20 orphans, 2 workers": orphans,
         f"TERM to exit, workers stuck, timeout {TIMEOUT} s": partial(exceeded, wanted.patience),

@@ -27,7 +27,7 @@ PATIENCE = 40.0  # seconds for a start
 GRACE = 25.0  # seconds for an end; graceful_shutdown_timeout is 15
 IDLE = 10  # seconds
 ORPHANS = 5
-IMPORTING = (0.1, 0.2, 0.3)  # of the time that a start takes: when TERM comes and the program is being imported
+IMPORTING = (0.1, 0.25, 0.4)  # seconds after the start, when TERM comes and the program is still being imported
 COLUMNS = (
     ("", "---"),
     ("under", "---"),
@@ -67,7 +67,7 @@ def measure(engine: DockerClient, program: Program, under: Under) -> list[str]:
     with running(engine, program, under) as station:
         station.seconds_to_start(PATIENCE)
         cells.append(written(station.ended_by("INT", GRACE)))
-    ends = [term_in_import(engine, program, under, started * part) for part in IMPORTING]
+    ends = [term_in_import(engine, program, under, seconds) for seconds in IMPORTING]
     return [*cells, summary(ends)]
 
 
