@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from oslo_config import cfg
 
+    from launcher.service.threads import Thread
     from launcher.supervisor.settings import Settings
 
 __all__ = [
@@ -118,6 +119,7 @@ class Services(services.Services):
         self.restart_method = checked_method(restart_method)
         self.tg = threadgroup.ThreadGroup()
         self.on_failure: Callable[[int], object] = sys.exit
+        self._starts: dict[int, Thread] = {}
         super().__init__()
 
     def restart(self) -> None:
@@ -138,7 +140,7 @@ class Services(services.Services):
         done.wait()
 
     def _start(self, service: Any) -> None:
-        self.tg.add_thread(self._run, service)
+        self._starts[id(service)] = self.tg.add_thread(self._run, service)
 
     def _run(self, service: Any) -> None:
         try:
@@ -146,9 +148,13 @@ class Services(services.Services):
         except SystemExit as end:
             self.on_failure(_code(end))
 
-    def _stop(self, services: list[Any]) -> None:
-        super()._stop(services)
-        self.tg.stop()  # a start() that has not returned will not any more
+    def _end(self, service: Any) -> None:
+        start = self._starts[id(service)]
+        has_started = start.join(0)
+        super()._end(service)
+        start.stop()  # which has not returned will not any more
+        if not has_started and isinstance(service, base.Service):
+            service.tg.stop_timers()  # which it has begun meanwhile, and nobody would end
 
 
 def _start(service: Any) -> None:

@@ -93,8 +93,11 @@ class Services:
         periodic.begin(service)
 
     def _stop(self, services: list[Any]) -> None:
-        for task in [backends.current().spawn(service.stop) for service in services]:
+        for task in [backends.current().spawn(self._end, service) for service in services]:
             task.wait()
+
+    def _end(self, service: Any) -> None:
+        service.stop()
 
     @staticmethod
     def _wait(services: list[Any]) -> None:
