@@ -17,13 +17,13 @@ LONGEST_NAME = 40  # of the slug: Kubernetes has 63 for it and what is appended
 MOST_WORKERS = 1000
 PORTS = range(1024, 65536)  # the container's user may not bind those below everywhere
 BRACES = tuple("{" + second for second in ("{", "%", "#"))  # a later `cruft update` would evaluate what follows
-# What the image and the development environment have, a test knows; and what oslo.config calls no group's options.
+# What the image, the development environment and our tests have; and what oslo.config calls the options of no group.
 TAKEN = """
 annotated_doc annotated_types arrow ast_serialize binaryornot certifi charset_normalizer click cookiecutter coverage
 cruft dateutil default dns docker eventlet execnet git gitdb greenlet hypothesis idna iniconfig jinja2 launcher librt
 main markdown_it markupsafe mdurl mypy mypy_extensions mypyc netaddr oslo_config oslo_i18n packaging pathspec pbr pip
 pluggy py pydantic pydantic_core pygments pytest pytest_timeout redis requests rfc3986 rich ruff setuptools shellingham
-slugify smmap sortedcontainers src stevedore tests text_unidecode typer typing_extensions typing_inspection tzdata
+slow slugify smmap sortedcontainers src stevedore tests text_unidecode typer typing_extensions typing_inspection tzdata
 urllib3 uv waitress xdist yaml
 """
 
