@@ -49,6 +49,7 @@ class Renderings:
             self.trees[tree] = project.rename(self.folder / tree)
 
 
+@pytest.mark.timeout(400)  # half a minute where nothing else runs
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_combination_renders_and_is_clean(kind: str, tmp_path: Path) -> None:
     renderings = Renderings(tmp_path)
