@@ -1,6 +1,6 @@
 """What can be seen of PID 1 and its children from inside the container, without disturbing them; prints JSON.
 
-Usage: observe.py workers | respawn PID | switches SECONDS | orphans COUNT
+Usage: observe.py workers | respawn PID | switches SECONDS | catches SIGNAL | orphans COUNT
 """
 
 from __future__ import annotations
@@ -58,6 +58,12 @@ def switched() -> int:
     return sum(int(line.split()[1]) for line in lines if "ctxt_switches" in line)
 
 
+def catches(signum: str) -> bool:
+    """Return whether PID 1 has a handler of a signal."""
+    caught = next(line for line in Path("/proc/1/status").read_text().splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught.split()[1], 16) >> (int(signum) - 1) & 1)
+
+
 def orphans(count: str) -> int:
     """Leave so many orphans to PID 1, in sessions of their own; return how many zombies stay."""
     for _ in range(int(count)):
@@ -77,5 +83,5 @@ def orphans(count: str) -> int:
 
 if __name__ == "__main__":
     question, *arguments = sys.argv[1:]
-    answer = {"workers": workers, "respawn": respawn, "switches": switches, "orphans": orphans}[question](*arguments)
-    json.dump(answer, sys.stdout)
+    asked = {each.__name__: each for each in (workers, respawn, switches, catches, orphans)}[question]
+    json.dump(asked(*arguments), sys.stdout)
