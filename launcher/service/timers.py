@@ -1,6 +1,7 @@
 """Calls that are repeated, each in a task of its own, the same on every backend.
 
-When, a `Schedule` decides; here it is done.  Between two ticks a timer sleeps once, and `stop()` ends that sleep.
+When, a `Schedule` decides; here it is done.  Between two ticks a timer sleeps once, in pieces of eleven days where that
+is longer, and `stop()` ends that sleep.
 
 Guarantees: ticks of a timer never overlap.  An exception does not end it unless that is asked for; it is logged with
 its traceback each time.  All of it may be called from any thread.
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from launcher.service.schedules import Schedule
 
+LONGEST_SLEEP = 1_000_000.0  # seconds in one piece; epoll counts milliseconds in a C int and ends at 24 days
 logger = logging.getLogger("launcher.service")
 
 
@@ -120,7 +122,8 @@ class Timer:
                 self._sleep(self._pause())
 
     def _sleep(self, seconds: float) -> None:
-        self._stopped.wait(seconds)
+        while not self._stopped.wait(min(seconds, LONGEST_SLEEP)) and seconds > LONGEST_SLEEP:
+            seconds -= LONGEST_SLEEP
 
     def _tick(self) -> None:
         began, outcome, raised = monotonic(), None, False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 import time
 from functools import partial
@@ -219,8 +220,9 @@ class Clock:
         return not self.durations
 
     def wait(self, timeout):
-        assert timeout >= 0
+        assert 0 <= timeout < 2**31 / 1000  # what epoll takes
         self.now += timeout
+        return self.is_set()
 
     def tick(self):
         self.ticks.append(self.now - START)
@@ -248,3 +250,20 @@ def test_a_tick_too_long_costs_beats_and_the_rest_keep_theirs(monkeypatch):
 
 def test_a_pause_begins_at_the_end_of_a_tick_where_there_is_no_beat(monkeypatch):
     assert ticks(monkeypatch, Dynamic(1), [0.1, 2.5, 0.1]) == pytest.approx([0, 1.1, 4.6])
+
+
+MONTH = 30 * 24 * 3600.0
+
+
+def test_a_pause_may_be_longer_than_epoll_can_wait(monkeypatch):
+    assert ticks(monkeypatch, Every(MONTH), [1, 1, 1], MONTH) == [MONTH, 2 * MONTH, 3 * MONTH]
+
+
+@pytest.mark.parametrize("seconds", [MONTH, 1e10, math.inf])
+def test_a_pause_of_any_length_ends_with_a_stop(backend, seconds):
+    begun = backend.event()
+    timer = started(Every(seconds), begun.set)
+    begun.wait(PATIENCE)
+    assert not timer.join(0.05)  # it waits, and whoever waits for it
+    timer.stop()
+    assert ended(timer).wait() is None
