@@ -94,7 +94,9 @@ class ServiceLauncher(Launcher):
         self._read_settings()
         super().__init__(conf)
         orphans = (Signals.SIGCHLD,) if adopts() else ()
-        self._inbox = SignalInbox((Signals.SIGTERM, Signals.SIGINT, Signals.SIGHUP, worker.NUDGE, *orphans))
+        caught = (Signals.SIGTERM, Signals.SIGINT, Signals.SIGHUP, worker.NUDGE, *orphans)
+        self._limited = False
+        self._inbox = SignalInbox(caught, self._limit_a_stop)
         self._reaper = SharingReaper((), self._reap_later)
         HANDLERS.attach(self._inbox)
         self._stopping = backends.current().event()
@@ -148,9 +150,14 @@ class ServiceLauncher(Launcher):
     def _stop_when_told(self) -> None:
         self._stopping.wait()
         self._tell("STOPPING=1")
-        if self._patience < inf:
-            faulthandler.dump_traceback_later(max(self._patience, 0.001), exit=True)
+        self._limit_a_stop(Signals.SIGTERM)
         self.stop()
+
+    def _limit_a_stop(self, signum: int) -> None:
+        """In the handler, so that it holds where the services never yield."""
+        if signum in {Signals.SIGTERM, Signals.SIGINT} and self._patience < inf and not self._limited:
+            self._limited = True
+            faulthandler.dump_traceback_later(max(self._patience, 0.001), exit=True)
 
     def _obey(self, signum: int) -> None:
         if signum == Signals.SIGHUP:

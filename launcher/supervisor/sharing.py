@@ -91,6 +91,7 @@ class Births:
 
 
 BIRTHS = Births()
+_crews: list[Collection[int]] = []  # the workers of all launchers in this process
 
 
 class SharingReaper(Reaper):
@@ -102,6 +103,7 @@ class SharingReaper(Reaper):
     def __init__(self, workers: Collection[int], again: Callable[[float], object]) -> None:
         super().__init__()
         self._workers, self._again = workers, again
+        _crews.append(workers)
         self._adopts = adopts()
         self._strangers: dict[int, float] = {}  # since when they are known
         self._due = 0.0  # when we are called back
@@ -128,7 +130,7 @@ class SharingReaper(Reaper):
     def _takes(self, pid: int) -> bool:
         if pid in self._workers:
             return True
-        if not self._adopts or BIRTHS.is_own(pid):
+        if not self._adopts or BIRTHS.is_own(pid) or any(pid in crew for crew in _crews):
             return False
         if monotonic() - self._strangers.setdefault(pid, monotonic()) < PATIENCE:
             return False

@@ -61,19 +61,22 @@ def ignore_as_python_does() -> None:
 class SignalInbox:
     """The signals that arrived and were not taken yet; `fd` is readable when there are some.
 
-    Parameters: the signals to catch.  Close it to give the dispositions back.
+    Parameters: the signals to catch; `at_once`, to be called in the handler itself, so also where nobody ever takes.
+    Close it to give the dispositions back.  There may be several, as a program may have several launchers.
     """
 
     unrecorded: "frozenset[int]" = frozenset()
     """What the last `take` knows to have arrived for handlers that had not run then: the main thread runs them."""
 
-    def __init__(self, signums: "Iterable[int]") -> None:
+    def __init__(self, signums: "Iterable[int]", at_once: "Callable[[int], object] | None" = None) -> None:
+        self._at_once = at_once
         self.fd, self._write_fd = posix.pipe2(posix.O_NONBLOCK | posix.O_CLOEXEC)
         self._arrived: list[int] = []
         self._before: dict[int, Callable[..., object] | int | None] = {}
         self._wakeup_before = _signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
         for signum in signums:
             self.catch(signum)
+        _open.append(self)
 
     def catches(self, signum: int) -> bool:
         """Whether a signal is among those to catch."""
@@ -86,11 +89,20 @@ class SignalInbox:
     def release(self, signum: int) -> None:
         """Give a signal back to whoever had it before."""
         handler = self._before.pop(signum)
+        for later in _open:
+            if later._before.get(signum) == self.record:  # noqa: SLF001
+                later._before[signum] = handler  # noqa: SLF001
+                return
         _signal.signal(signum, handler if handler is not None else _signal.SIG_DFL)
 
     def record(self, signum: int, _frame: object) -> None:
-        """Remember a signal: the handler of all of them."""
+        """Remember a signal: the handler of all of them.  An inbox that had it before hears of it as well."""
         self._arrived.append(signum)
+        if self._at_once is not None:
+            self._at_once(signum)
+        before = self._before.get(signum)
+        if isinstance(getattr(before, "__self__", None), SignalInbox):
+            before(signum, _frame)  # type: ignore[operator,misc]
         try:
             # Once more: the interpreter's own byte came first, and may have woken a thread to an empty list.
             posix.write(self._write_fd, RECORDED)
@@ -117,12 +129,27 @@ class SignalInbox:
         return self.fd, self._write_fd
 
     def close(self) -> None:
-        """Give the signals back to whoever had them before."""
-        _signal.set_wakeup_fd(self._wakeup_before)
+        """Give the signals back to whoever had them before; one that was made later keeps them."""
+        _open.remove(self)
         for signum in list(self._before):
             self.release(signum)
+        for later in _open:
+            if later._wakeup_before == self._write_fd:  # noqa: SLF001
+                later._wakeup_before = self._wakeup_before  # noqa: SLF001
+                break
+        else:
+            _signal.set_wakeup_fd(self._wakeup_before)
         for fd in self.fds():
             posix.close(fd)
+
+
+_open: list[SignalInbox] = []
+
+
+def close_all() -> None:
+    """In a forked child: close the inboxes of the parent."""
+    for inbox in _open:
+        inbox.close()
 
 
 def name_of(signum: int) -> str:

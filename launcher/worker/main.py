@@ -26,7 +26,7 @@ from launcher.service.services import Launcher
 from launcher.service.signals import HANDLERS
 from launcher.supervisor.notices import Ready, Spent, announce
 from launcher.supervisor.pacing import lowered
-from launcher.supervisor.signals import SignalInbox, name_of
+from launcher.supervisor.signals import SignalInbox, close_all, name_of
 from launcher.worker import backends
 from launcher.worker.handlers import ignore, unclaimed
 from launcher.worker.parent import die_with, is_child_of, wait_for_end
@@ -87,6 +87,7 @@ def forget_handlers() -> None:
 
     Until the worker has its own, TERM ends it, HUP is kept for later and the others do nothing.
     """
+    close_all()
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     ignore(*OURS[1:], *unclaimed(signal.SIGUSR2))
