@@ -314,7 +314,7 @@ class ProcessLauncher:
         entries = [_entry(wrapper) for wrapper in self._wrappers.values()]
         settings = look_up(config.settings(self.conf, entries, self._tls))
         backends.select(self.conf.launcher.backend)
-        return replace(settings, reset_on_hup=self._method == "mutate")
+        return replace(settings, reset_on_hup=settings.reset_on_hup or self._method == "mutate")
 
     def _load(self, generation: int) -> None:
         """Take up a generation in this process: the first is here already, a reload reads anew."""

@@ -215,6 +215,17 @@ def test_hup_restarts_a_single_service_in_place(run):
     assert script.stop() == 0
 
 
+def test_reload_method_reset_keeps_the_workers_of_any_program(run):
+    script = run(TWO, reload_method="reset")
+    started = pids(script, "start", 2)
+    script.wait_for_errors("is ready", 2)
+    script.configure(colour="blue", reload_method="reset")
+    script.send(SIGHUP)
+    assert set(pids(script, "reset", 3)) >= set(started)
+    assert len(script.workers()) == 2
+    assert script.stop() == 0
+
+
 @both_backends
 def test_hup_mutates_in_place_where_that_is_wanted(run):
     script = run(f"{SERVICES}service.launch(conf, Oslo(), workers=2, restart_method='mutate').wait()")
