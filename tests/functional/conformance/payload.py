@@ -6,6 +6,7 @@ Run with `python -I -S payload.py ROLE ARGUMENT...`.  A line is one write, so th
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 import time
@@ -18,11 +19,37 @@ def say(*words: object) -> None:
     os.write(1, (" ".join(map(str, words)) + "\n").encode())
 
 
+def alarm() -> int:
+    """Return a descriptor that is readable once a signal has come.
+
+    A read that has not quite begun then would be waited for, and the handler run only after it.
+    """
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    return woken
+
+
+def wait_for_signal_or(*fds: int, woken: int) -> list[int]:
+    """Return those of the descriptors that are readable, after the handlers of what has come."""
+    ready, _, _ = select.select([woken, *fds], [], [])
+    if woken in ready:
+        os.read(woken, 4096)
+    return [fd for fd in fds if fd in ready]
+
+
 def lines() -> list[str]:
     """The words of each line on stdin."""
-    for line in sys.stdin:
-        yield line.split()
-    os._exit(0)
+    woken, unread = alarm(), b""
+    while True:
+        *whole, unread = unread.split(b"\n")
+        for line in whole:
+            yield line.decode().split()
+        if wait_for_signal_or(0, woken=woken):
+            more = os.read(0, 4096)
+            if not more:
+                os._exit(0)
+            unread += more
 
 
 # Roles
@@ -146,10 +173,11 @@ AT_TERM = {"clean": on_term_clean_up, "deaf": on_term_stay, "forking": on_term_f
 def survivor(at_term: str, ready: int) -> None:
     signal.signal(signal.SIGTERM, AT_TERM[at_term])
     signal.signal(signal.SIGWINCH, lambda *_: say("probed"))
+    woken = alarm()
     os.write(ready, b"%d" % os.getpid())
     os.close(ready)
     while True:
-        signal.pause()
+        wait_for_signal_or(woken=woken)
 
 
 def leave(place: str, at_term: str) -> None:
