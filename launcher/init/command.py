@@ -9,7 +9,6 @@ import _signal
 import posix
 
 from launcher.init import child, environment
-from launcher.supervisor import signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,6 +53,7 @@ def _is_ours(name: bytes) -> bool:
 
 def _parse_and_run(words: list[bytes], dialect: str, inherited: child.Inherited) -> int:
     from launcher.init import grammar, report
+    from launcher.supervisor import signals
 
     try:
         parsed = grammar.parse(words, posix.environ, dialect)

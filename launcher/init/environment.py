@@ -23,6 +23,18 @@ def arguments(count: int) -> list[bytes]:
         return [word.encode(sys.getfilesystemencoding(), "surrogateescape") for word in sys.argv[-count:]]
 
 
+def as_given() -> dict[bytes, bytes] | None:
+    """Return what we were given; None where that takes more than a mapping, or the command has to get another."""
+    try:
+        given = _read("/proc/self/environ").split(b"\0")[:-1]
+        variables = dict(entry.split(b"=", 1) for entry in given)
+    except (OSError, ValueError):  # no /proc; an entry without a value
+        return None
+    if len(variables) < len(given) or b"" in variables or LISTEN_PID in variables:
+        return None
+    return variables
+
+
 def for_child() -> None:
     """In the forked child: make the environment what it would have been without us."""
     _undo_coercion()

@@ -1,8 +1,8 @@
 """The wait: signals in, signals out, until the command has ended.
 
 Everything is blocked, also what a fault would raise: a real fault the kernel forces upon us all the
-same, and what arrives here was sent by a process.  So one sigwaitinfo(2) hears of all, without handler,
-thread or time limit; real-time signals queue and keep their order.  With nothing to do it makes no
+same, and what arrives here was sent by a process.  So one read hears of all, without handler, thread or
+time limit (inbox.py); real-time signals queue and keep their order.  With nothing to do it makes no
 system call.
 """
 
@@ -10,14 +10,14 @@ import _signal
 import posix
 from time import monotonic
 
-from launcher.init import report, terminal
+from launcher.init import inbox, report, terminal
+from launcher.init.inbox import NUMBER, SIGNALS, SIZE, Inbox
 from launcher.supervisor import reaper, signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from launcher.init.options import Options
 
-SIGNALS = [*_signal.valid_signals()]  # a list, which sigwaitinfo reads fastest
 CHANGES = posix.WEXITED | posix.WSTOPPED | posix.WCONTINUED
 
 
@@ -32,7 +32,8 @@ class Loop:
         self._target = -pid if options.group else pid
         self._is_stopped = False
         self._delayed: dict[int, float] = {}  # when a signal that is held back is due
-        self._last: dict[int, _signal.struct_siginfo] = {}  # what was last forwarded as this signal
+        self._inbox = Inbox()
+        self._last = {signum: bytearray(SIZE) for signum in SIGNALS}  # what was last forwarded as this signal
         self._needs_a_look = {_signal.SIGCHLD, _signal.SIGCONT, *options.rewrite, *options.delay}
         if options.verbose:
             self._needs_a_look.update(SIGNALS)
@@ -44,7 +45,7 @@ class Loop:
             arrived = self._pass_on() if not self._delayed else self._next()
             if arrived is None:
                 self._send_what_is_due()
-            elif arrived.si_signo != _signal.SIGCHLD:
+            elif arrived[NUMBER] != _signal.SIGCHLD:
                 self._take(arrived)
             else:
                 end = self._hear_children()
@@ -52,7 +53,7 @@ class Loop:
 
     def sender_of(self, signum: int) -> str:
         """Return who sent a signal that was forwarded; "" if none was."""
-        return _sender(self._last[signum]) if signum in self._last else ""
+        return inbox.sender(self._last[signum]) if signum in self._last else ""
 
     def take_terminal_back(self) -> None:
         """Once the command has ended: who comes after us, a script for instance, expects the foreground it had."""
@@ -60,25 +61,29 @@ class Loop:
         if front == self._pid or (front and _is_empty(front)):
             terminal.set_foreground(posix.getpgrp())
 
-    def _pass_on(self) -> "_signal.struct_siginfo":
+    def _pass_on(self) -> bytearray:
         """Forward what asks for no decision, by the shortest way; return the first signal that does."""
-        wait, kill, target, last = _signal.sigwaitinfo, posix.kill, self._target, self._last
+        read, kill, target, last = self._inbox.read, posix.kill, self._target, self._last
         needs_a_look = self._needs_a_look
-        while (signum := (arrived := wait(SIGNALS)).si_signo) not in needs_a_look:
+        arrived = bytearray(SIZE)
+        while True:  # with a condition here Python 3.11 would not see that it is worth speeding up
+            read(arrived)
+            signum = arrived[NUMBER]
+            if signum in needs_a_look:
+                return arrived
             try:
                 kill(target, signum)
             except OSError:
                 return arrived
-            last[signum] = arrived
-        return arrived
+            last[signum], arrived = arrived, last[signum]  # nothing is made anew
 
-    def _next(self) -> "_signal.struct_siginfo | None":
-        return _signal.sigtimedwait(SIGNALS, max(min(self._delayed.values()) - monotonic(), 0))
+    def _next(self) -> bytearray | None:
+        return inbox.wait(max(min(self._delayed.values()) - monotonic(), 0))
 
     # Signals
 
-    def _take(self, arrived: "_signal.struct_siginfo") -> None:
-        signum = arrived.si_signo
+    def _take(self, arrived: bytearray) -> None:
+        signum = arrived[NUMBER]
         sent = self._options.rewrite.get(signum, signum)
         if signum in self._options.delay and signum not in self._delayed:
             self._delayed[signum] = monotonic() + self._options.delay[signum]
@@ -168,11 +173,3 @@ def _is_empty(group: int) -> bool:
     except PermissionError:
         pass
     return False
-
-
-def _sender(arrived: "_signal.struct_siginfo") -> str:
-    if arrived.si_code > 0:
-        return "the kernel"
-    if arrived.si_pid == 0:
-        return "a process outside this PID namespace"
-    return f"PID {arrived.si_pid}, UID {arrived.si_uid}"

@@ -12,7 +12,7 @@ HOME = Path(launcher.__file__).parents[1]
 # What a bare `python -I -S` has loaded already, and what every one of these costs nothing but a table entry.
 BUILT_IN = {"_signal", "posix", "sys", "gc", "time"}
 # What is for options, for messages, and for what comes after the command has started.
-LATER = {f"launcher.init.{name}" for name in ("options", "grammar", "dialects", "report", "loop")}
+LATER = {f"launcher.init.{name}" for name in ("options", "grammar", "dialects", "report", "loop", "inbox")}
 
 
 def loaded_before_fork() -> set[str]:
