@@ -20,6 +20,7 @@ from tests.functional.cases import SERVICE, WEB, both_backends
 from tests.functional.program import LAUNCHER, launcher
 from tests.functional.scripts import starter
 from tests.functional.visitor import Visitor
+from tests.functional.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -236,4 +237,29 @@ def test_the_command_that_enters_it(program: Program, doors: Path) -> None:
     assert done.stderr.startswith(f"launcher: error: backdoor: {doors / '1'}: no such file or directory; is backdoor_")
     done = launcher(program, "backdoor")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert program.stop() == 0
+
+
+def entered(doors: Path, **streams: object) -> subprocess.CompletedProcess[bytes]:
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
+    return subprocess.run([*LAUNCHER, "backdoor", str(doors / "0")], timeout=PATIENCE, check=False, **streams)
+
+
+def test_the_ends_of_the_command_that_enters_it(program: Program, doors: Path, tmp_path: Path) -> None:
+    program.serve(APP, services="app:Other=1", listen=None, backdoor_socket=doors / "{worker}")
+    much = entered(doors, input=b"print('x' * 1000)\n" * 20_000)  # more than the kernel keeps, both ways
+    assert (much.returncode, much.stdout.count(b"x" * 1000)) == (0, 20_000)
+    too_long = entered(doors, input=b"x" * 4_000_000)
+    assert (too_long.returncode, too_long.stderr) == (0, b"")
+    with (tmp_path / "written").open("wb") as file:
+        unreadable = entered(doors, stdin=file)
+    message = b"launcher: error: backdoor: stdin or stdout: bad file descriptor\n"
+    assert (unreadable.returncode, unreadable.stderr) == (1, message)
+    without = entered(doors, preexec_fn=lambda: os.close(0))
+    assert (without.returncode, without.stderr) == (0, b"")
+    reader, writer = os.pipe()
+    os.close(reader)
+    unread = entered(doors, stdin=subprocess.DEVNULL, stdout=writer)
+    assert (unread.returncode, unread.stderr) == (141, b"")
+    os.close(writer)
     assert program.stop() == 0
