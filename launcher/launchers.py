@@ -135,7 +135,8 @@ class ServiceLauncher(Launcher):
         self._take_up()
 
     def _say_ready(self) -> None:
-        self._tell("READY=1")
+        if not self._stopping.is_set():
+            self._tell("READY=1")
 
     def _tell(self, message: str) -> None:
         """Tell whoever started us, if it wants to know; who is not there hears nothing."""
@@ -184,8 +185,7 @@ class ServiceLauncher(Launcher):
         try:
             self._take_up()
         finally:  # the services go on, whatever it was
-            if not self._stopping.is_set():
-                self._tell("READY=1")
+            self._say_ready()
 
     def _take_up(self) -> None:
         if self._mutate:

@@ -305,9 +305,9 @@ class _Hosted(ServiceBase):
 
     def wait(self) -> None:
         """Return when it is done.  Raises `SystemExit` if it has failed."""
-        self._launcher.wait()
-        if self._code:
-            raise SystemExit(self._code)
+        code = self._code_of(self._launcher.wait)
+        if self._code or code:
+            raise SystemExit(self._code or code)
 
     def reset(self) -> None:
         """Reset it, or restart it here; the worker has taken up a changed configuration."""
@@ -324,13 +324,18 @@ class _Hosted(ServiceBase):
         if self._code:
             return
         readiness.ready()
+        if code := self._code_of(self._service.wait):
+            self._fail(code)
+
+    def _code_of(self, wait: Callable[[], object]) -> int:
         try:
-            self._service.wait()
+            wait()
         except SystemExit as end:
-            self._fail(_code(end))
+            return _code(end)
         except Exception:  # the border to the application
             LOG.exception("%s has failed", type(self._service).__qualname__)
-            self._fail(FAILED_LATER)
+            return FAILED_LATER
+        return 0
 
     def _fail(self, code: int) -> None:
         """End this worker as everybody else does: by TERM."""

@@ -15,6 +15,7 @@ import pytest
 from launcher.supervisor.herald import STATUS_MAX
 from tests.functional import proc
 from tests.functional.cases import SERVICE, not_pid1
+from tests.functional.oslo.conftest import GREEN, THREADS
 from tests.functional.scripts import starter
 from tests.functional.superior import Ear
 from tests.functional.test_run_idle import switches, wait_settled
@@ -216,3 +217,28 @@ class TestPrograms:
             assert script.stop() == 0
             ear.wait_for_states("READY", "RELOADING", "READY", "STOPPING")
             assert ear.senders == {script.pid}
+
+    FAILING = """
+    from oslo_service import service
+
+    class Failing(service.Service):
+        def start(self):
+            note("starts")
+            until_told("go")
+            raise RuntimeError("no start")
+
+    sys.exit(service.launch(conf, Failing()).wait())
+    """
+
+    @pytest.mark.parametrize("backend", ["eventlet", "threading"])
+    def test_are_not_ready_before_their_services_are(
+        self, tmp_path: Path, ear: Ear, monkeypatch: pytest.MonkeyPatch, backend: str
+    ) -> None:
+        monkeypatch.setenv("NOTIFY_SOCKET", ear.address)
+        before = THREADS if backend == "threading" else GREEN
+        with starter(tmp_path) as start:
+            script = start(self.FAILING, before=before, by=("-m", "launcher.oslo"))
+            script.wait_for_notes("starts")
+            script.tell("go")
+            assert script.end() == 1
+            ear.wait_for_states("STOPPING")

@@ -117,3 +117,17 @@ def test_a_term_between_launch_and_wait_stops_it_gracefully(run):
     script.tell("go")
     assert script.end() == 0
     assert script.notes("stopped")
+
+
+@both_backends
+def test_a_service_whose_wait_fails_ends_its_worker_with_2(run):
+    script = run("""
+        from oslo_service import service
+        class Lost(service.Service):
+            def wait(self):
+                raise LookupError("lost")
+        sys.exit(service.launch(conf, Lost(), workers=2).wait())
+    """)
+    script.wait_for_errors("ended: exit code 2", count=2)
+    assert "launcher/worker/main.py" not in script.errors()
+    assert script.stop() in {0, 2}
