@@ -50,9 +50,9 @@ def _converse(door: socket.socket) -> None:
     door.setblocking(False)
     entered, asks = b"", True
     while True:
-        sources = [door, STDIN] if asks and not entered else [door]
+        sources = [door.fileno(), STDIN] if asks and not entered else [door.fileno()]
         readable, writable, _ = select.select(sources, [door] if entered else [], [])
-        if door in readable:
+        if door.fileno() in readable:
             if not (said := _hear(door)):
                 return
             os.write(STDOUT, said)
