@@ -5,13 +5,15 @@ it, patched by eventlet or not as the program itself does.  Its launchers are ou
 its workers itself.
 
 Guarantees: a TERM that comes before the program has a launcher ends it with 143, as PID 1 too, where the kernel would
-ignore it; what is wrong with PROGRAM is one line, and an exit code of its own.
+ignore it; what is wrong with PROGRAM is one line, and an exit code of its own; threads that do not end hold a program
+that was stopped up for `PATIENCE`, and then it ends with 1.
 """
 
 from __future__ import annotations
 
 import atexit
 import builtins
+import faulthandler
 import io
 import os
 import shutil
@@ -40,6 +42,7 @@ Run a program that is written for oslo.service with our launchers in their place
 script on PATH, a file, or a module.  Exit codes: the program's own; 143 for a TERM before it has launched anything;
 127 no such program, 126 no Python program, 2 usage, 78 oslo_service was imported already."""
 TERMINATED = 128 + SIGTERM
+PATIENCE = 5.0  # seconds that the program's other threads have to end after its main code has, when it was stopped
 
 
 class NotFoundError(LauncherError):
@@ -73,7 +76,10 @@ def main(arguments: Sequence[str], prog: str) -> int:
         if os.getpid() == 1:
             atexit.register(_sweep)
         sys.argv[1:] = arguments[1:]
-        begin()
+        try:
+            begin()
+        finally:
+            _limit_the_end()
     except LauncherError as error:
         for line in str(error).splitlines():
             sys.stderr.write(f"launcher: error: {line}\n")
@@ -84,6 +90,13 @@ def main(arguments: Sequence[str], prog: str) -> int:
 def _terminated(*_: object) -> NoReturn:
     flush()
     os._exit(TERMINATED)
+
+
+def _limit_the_end() -> None:
+    """Python waits for threads that are no daemons; once a launcher was stopped, it does not do so for ever."""
+    service = sys.modules.get("launcher.oslo.service")
+    if service is not None and service.stopped.is_set():
+        faulthandler.dump_traceback_later(PATIENCE, exit=True)
 
 
 def _sweep() -> None:

@@ -14,6 +14,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -56,6 +57,8 @@ LOG = logging.getLogger(__name__)
 START_METHODS = (None, "fork", "spawn")
 FAILED_TO_START = 1
 FAILED_LATER = 2
+stopped = threading.Event()
+"""Whether a launcher of this process has come to its end."""
 
 backend.get_backend()  # oslo.service's, too, is chosen by this import at the latest
 
@@ -217,7 +220,9 @@ class ServiceLauncher(launchers.ServiceLauncher, Launcher):
         Raises `SystemExit` if one could not be started: a program that drops this result must not end with 0.
         """
         _log_options(self.conf)
-        if code := super().wait():
+        code = super().wait()
+        stopped.set()
+        if code:
             raise SystemExit(code)
         return 0
 
@@ -264,7 +269,9 @@ class ProcessLauncher(launchers.ProcessLauncher):
         Raises `SystemExit` if that was no clean end: a program that drops this result must not end with 0.
         """
         _log_options(self.conf)
-        if code := super().wait():
+        code = super().wait()
+        stopped.set()
+        if code:
             raise SystemExit(code)
         return 0
 

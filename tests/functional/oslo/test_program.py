@@ -9,7 +9,7 @@ from signal import SIGTERM
 
 import pytest
 
-from tests.functional.cases import both_backends, both_ways
+from tests.functional.cases import both_backends, both_ways, on_threads
 from tests.functional.program import LAUNCHER
 
 WAYS = [(sys.executable, "-m", "launcher.oslo"), (*LAUNCHER, "run", "--oslo")]
@@ -131,3 +131,18 @@ def test_a_service_whose_wait_fails_ends_its_worker_with_2(run):
     script.wait_for_errors("ended: exit code 2", count=2)
     assert "launcher/worker/main.py" not in script.errors()
     assert script.stop() in {0, 2}
+
+
+@on_threads
+def test_threads_that_do_not_end_hold_a_stopped_program_up_for_a_while_only(run):
+    script = run("""
+        import threading
+        from oslo_service import service
+        threading.Thread(target=until_told, args=("never",)).start()
+        running = service.launch(conf, service.Service())
+        note("launched")
+        running.wait()
+    """)
+    script.wait_for_notes("launched")
+    assert script.stop() == 1
+    assert "in until_told" in script.errors()
