@@ -108,6 +108,18 @@ def test_an_answer_is_rendered_as_it_is_or_refused_in_one_line(case: Case, tmp_p
     assert all(path.parts[1] == ".cookiecutter_replay" for path in left)  # its memory of the last answers
 
 
+def test_what_is_none_of_the_choices_is_refused_in_a_line_each_and_nothing_is_left(tmp_path: Path) -> None:
+    done = program(tmp_path, "kind=other", "swarm=perhaps", "kubernetes=on", "ci=\x1b[2J", "license=MIT")
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "template: kind = 'other': must be one of api, worker, scheduler, full",
+        "template: swarm = 'perhaps': must be yes or no",
+        "template: ci = '\\x1b[2J': must be one of github, gitlab, none",
+    ]
+    assert done.stdout == "Pre-Prompt Hook script failed\n"  # cookiecutter's own
+    assert not everything_in(tmp_path)
+
+
 def reads_back(case: Case, project: Path) -> bool:
     """Tell whether who reads the project finds the answer in it, as it was given."""
     metadata = tomllib.loads((project / "pyproject.toml").read_text())["project"]
