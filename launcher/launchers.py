@@ -304,9 +304,15 @@ class ProcessLauncher:
         """Run the loop, or wait for who runs it already."""
         mine, self._begun = not self._begun, True
         if mine:
-            self._code = self._loop.run()
-            self._loop.close()
-            self._over.set()
+            try:
+                self._code = self._loop.run()
+            except BaseException:  # a green thread that is killed must not leave its workers alone
+                self._loop.stop()
+                self._code = self._loop.run()
+                raise
+            finally:
+                self._loop.close()
+                self._over.set()
         self._over.wait()
         return self._code
 

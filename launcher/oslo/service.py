@@ -8,8 +8,6 @@ differs.
 
 from __future__ import annotations
 
-import errno
-import io
 import logging
 import os
 import signal
@@ -24,6 +22,8 @@ from launcher.errors import ConfigError
 from launcher.launchers import ServiceWrapper, checked_method, checked_workers
 from launcher.options import GROUP
 from launcher.oslo import _options, backend, opts
+from launcher.oslo._daemon import is_daemon as _is_daemon
+from launcher.oslo._daemon import is_sighup_and_daemon as _is_sighup_and_daemon
 from launcher.oslo._signals import SignalExit, SignalHandler, Singleton
 from launcher.oslo.backend.base import ServiceBase
 from launcher.oslo.threadgroup import ThreadGroup
@@ -49,6 +49,8 @@ __all__ = [
     "SignalExit",
     "SignalHandler",
     "Singleton",
+    "_is_daemon",
+    "_is_sighup_and_daemon",
     "launch",
     "list_opts",
 ]
@@ -384,18 +386,3 @@ def _adopt_options(conf: Any) -> None:
 def _log_options(conf: Any) -> None:
     if conf.log_options:
         conf.log_opt_values(LOG, logging.DEBUG)
-
-
-def _is_daemon() -> bool:
-    """Whether this process has no terminal, or is not in the foreground of it."""
-    try:
-        return os.getpgrp() != os.tcgetpgrp(sys.stdout.fileno())
-    except (io.UnsupportedOperation, AttributeError):  # no file behind it, or none at all
-        return True
-    except OSError as error:
-        return error.errno == errno.ENOTTY
-
-
-def _is_sighup_and_daemon(signo: int, signal_handler: SignalHandler) -> bool:
-    """Whether this signal asks for a reload."""
-    return signal_handler.is_signal_supported("SIGHUP") and signo == signal.SIGHUP and _is_daemon()

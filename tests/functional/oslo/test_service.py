@@ -274,6 +274,23 @@ for thread in threads:
     assert len(script.notes("service", "stop")) == 1
 
 
+def test_a_wait_that_is_killed_stops_the_workers(run):
+    script = run(f"""{SERVICES}
+running = service.launch(conf, Oslo(), workers=2)
+waiting = eventlet.spawn(running.wait)
+while not (HERE / "kill").exists():
+    eventlet.sleep(0.01)
+waiting.kill()
+note("code", running.wait())
+""")
+    started = pids(script, "start", 2)
+    script.wait_for_errors("is ready", 2)
+    script.tell("kill")
+    assert sorted(pids(script, "stop", 2)) == sorted(started)
+    assert script.wait_for_notes("code") == [["code", "0"]]
+    assert script.end() == 0
+
+
 def test_a_worker_says_on_stderr_what_it_does(run):
     script = run(TWO)
     script.wait_for_errors("is ready", 2)
