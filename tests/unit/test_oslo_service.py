@@ -1,4 +1,4 @@
-"""What of `launcher.oslo.service` needs no other process; beside it are the tests of the wheel and tests/functional/oslo."""
+"""What of `launcher.oslo.service` needs no other process; beside it: the wheel, tests/functional/oslo."""
 
 from __future__ import annotations
 
