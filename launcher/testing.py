@@ -19,7 +19,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from launcher.service import identity, readiness
-from launcher.service.services import Launcher
+from launcher.service.services import Launcher, check_service
 from launcher.worker import backends
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 PATIENCE = 30.0  # seconds
+PATIENCE_MAX = 1_000_000.0  # seconds; epoll counts milliseconds in a C int and ends at 24 days
 RESPITE = 1.0  # seconds for a thread that has nothing to do any more
 
 
@@ -42,13 +43,16 @@ class Running:
     def __init__(
         self, service: Any, *, conf: Any = None, backend: str = "", worker_id: int = 0, patience: float = PATIENCE
     ) -> None:
+        check_service(service)
         if backend:
             backends.select(backend)
         self.service = service
-        self._worker_id, self._patience = worker_id, patience
+        self._worker_id, self._patience = worker_id, min(patience, PATIENCE_MAX)
         self._launcher = Launcher(conf)
         self._ready = threading.Event()
+        self._begun = False
         self._aside: Aside | None = None
+        self._listeners: tuple[socket.socket, ...] = ()  # those that are from us
         self._address: tuple[str, int] | None = None
 
     @property
@@ -66,8 +70,8 @@ class Running:
 
     def __enter__(self) -> Self:
         """Start it, and return when it is ready."""
+        self.start()
         try:
-            self.start()
             self.wait_ready()
         except BaseException:
             self._end()
@@ -79,24 +83,38 @@ class Running:
         self.stop()
 
     def start(self) -> None:
-        """Have it start; what its `start()` raises is raised here."""
+        """Have it start, once; what its `start()` raises is raised here."""
+        if self._begun:
+            raise RuntimeError(
+                "it was started already; another Running may start the service again once it was stopped"
+            )
+        self._begun = True
         identity.become(self._worker_id)
         if getattr(self.service, "wants_socket", False):
-            # Here, for on Python 3.13 eventlet's cannot be imported for the first time in a green thread.
-            import_module(f"{backends.__name__}.{backends.current().name}_wsgi")
-        if getattr(self.service, "wants_socket", False) and not getattr(self.service, "listeners", ()):
-            listener = socket.create_server((HOST, 0))
-            listener.setblocking(False)
-            self._address = listener.getsockname()
-            self.service.listeners = (listener,)
+            self._give_socket()
         readiness.on_ready(self._ready.set)
         self._aside = Aside()
-        self._do("start", self._launcher.launch_service, self.service)
+        try:
+            self._do("start", self._launcher.launch_service, self.service)
+        except BaseException:
+            self._end()
+            raise
         if not getattr(self.service, "announces_ready", False):
             readiness.ready()
 
+    def _give_socket(self) -> None:
+        # Here, for on Python 3.13 eventlet's cannot be imported for the first time in a green thread.
+        import_module(f"{backends.__name__}.{backends.current().name}_wsgi")
+        if not getattr(self.service, "listeners", ()):
+            listener = socket.create_server((HOST, 0))
+            listener.setblocking(False)
+            self._address = listener.getsockname()
+            self.service.listeners = self._listeners = (listener,)
+
     def wait_ready(self) -> None:
         """Return when it is ready, as the supervisor would see it."""
+        if not self._begun:
+            raise RuntimeError("the service was not started")
         if not self._ready.wait(self._patience):
             self._late("get ready")
 
@@ -130,6 +148,10 @@ class Running:
         if self._aside is not None:
             self._aside.close()
             self._aside = None
+        if self._listeners:
+            self.service.listeners = ()
+        for listener in self._listeners:
+            listener.close()  # unless the service has taken it over
 
 
 class Aside:

@@ -116,3 +116,29 @@ def test_what_comes_too_late_is_told_with_the_stacks(run):
     assert "wait_ready did not get ready within 0.2 s True" in said
     assert "stop did not stop within 0.2 s True" in said
     assert said[-1] == "stop the service is not running False"
+
+
+def test_what_makes_no_sense_is_said_and_spoils_nothing(run):
+    assert run("""
+    def told(call, *args):
+        try:
+            call(*args)
+        except (RuntimeError, TypeError) as error:
+            print(error)
+    service = WSGIService(app)
+    told(Running, WSGIService)
+    running = Running(service, backend=BACKEND, patience=float("inf"))
+    told(running.wait_ready)
+    running.start()
+    told(running.start)
+    print(get(f"{running.url}/once"))
+    running.stop()
+    with Running(service) as running:
+        print(get(f"{running.url}/again"))
+    """) == [
+        "WSGIService is a class; a service is an object of it",
+        "the service was not started",
+        "it was started already; another Running may start the service again once it was stopped",
+        "/once",
+        "/again",
+    ]
