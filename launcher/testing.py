@@ -189,5 +189,6 @@ class Aside:
         while True:
             backends.current().wait_readable(self._wake.fileno())
             if not self._wake.recv(1):
+                backends.current().leave_thread()
                 return
             backends.current().spawn(self._calls.popleft())

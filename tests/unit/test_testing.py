@@ -142,3 +142,14 @@ def test_what_makes_no_sense_is_said_and_spoils_nothing(run):
         "/once",
         "/again",
     ]
+
+
+def test_nothing_is_left_open(run):
+    first, last = run("""
+    import os
+    for _ in range(4):
+        with Running(WSGIService(app), backend=BACKEND) as running:
+            get(running.url)
+        print(len(os.listdir("/proc/self/fd")))
+    """)[1::2]
+    assert first == last

@@ -171,6 +171,9 @@ class Backend(Protocol):
         `after_fork` is to be called then.
         """
 
+    def leave_thread(self) -> None:
+        """At the end of a native thread that has waited for tasks: let go of what was made for it."""
+
     def requests_in_flight(self) -> int:
         """Return how many HTTP requests this process is answering."""
 

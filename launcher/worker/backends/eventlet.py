@@ -173,6 +173,11 @@ class EventletBackend:
         """
         self._abandoned += [hubs.get_hub(), *_green_threads()]
 
+    def leave_thread(self) -> None:
+        """Close the descriptor of this thread's hub, which outlives it; a green thread has none of its own."""
+        if getcurrent().parent is None:
+            _abandon(hubs.get_hub())
+
     def requests_in_flight(self) -> int:
         """Return how many HTTP requests this process is answering."""
         return self._seat.in_flight

@@ -108,6 +108,9 @@ class ThreadingBackend:
     def abandon_tasks(self) -> None:
         """Do nothing: no thread is in the child."""
 
+    def leave_thread(self) -> None:
+        """Do nothing: nothing was made for it."""
+
     def requests_in_flight(self) -> int:
         """Return how many HTTP requests this process is answering."""
         return self._seat.in_flight
