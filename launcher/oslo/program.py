@@ -105,7 +105,10 @@ def _sweep() -> None:
 
 
 def _find(name: str) -> _Script | _Module:
-    """Return what PROGRAM means.  Raises `NotFoundError` and `NotPythonError`."""
+    """Return what PROGRAM means.
+
+    Raises `NotFoundError` and `NotPythonError`, and what a package raises that has to be imported to find it.
+    """
     path = shutil.which(name) or name
     if Path(path).is_file():
         return _Script(path, _source(path))
@@ -118,9 +121,16 @@ def _find(name: str) -> _Script | _Module:
 def _is_module(name: str) -> bool:
     _search_in("")
     try:
-        return find_spec(name) is not None
-    except (ImportError, ValueError):  # of a package around it, or no name at all
+        spec = find_spec(name)
+        if spec is not None and spec.submodule_search_locations is not None and find_spec(f"{name}.__main__") is None:
+            raise NotPythonError(f"{shown(name)} is a package without __main__; name a module in it")
+    except ModuleNotFoundError as error:
+        if error.name and f"{name}.".startswith(f"{error.name}."):  # it, or a package around it
+            return False
+        raise
+    except ValueError:  # no name at all
         return False
+    return spec is not None
 
 
 def _source(path: str) -> bytes:

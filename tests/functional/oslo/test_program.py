@@ -56,6 +56,8 @@ def test_a_package_that_imports_oslo_service_is_replaced_in_time(tmp_path):
         (["./no-such-file"], 127, "./no-such-file: there is no such file"),
         (["ls"], 126, "ls is no Python program; launcher exec runs any other"),
         (["./shell"], 126, "./shell is no Python program; launcher exec runs any other"),
+        (["no.such.module"], 127, "no.such.module: there is no such program on PATH, and no such file or module"),
+        (["email"], 126, "email is a package without __main__; name a module in it"),
     ],
 )
 @either_way
@@ -66,6 +68,16 @@ def test_what_cannot_be_run_is_one_line_and_a_code(way, arguments, code, message
     assert done.stderr.startswith("launcher: error: ")
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_what_a_package_around_the_program_lacks_is_not_taken_for_the_program(tmp_path):
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "__init__.py").write_text("import no_such_dependency\n")
+    (package / "program.py").touch()
+    done = ran(WAYS[0], "package.program", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.endswith("ModuleNotFoundError: No module named 'no_such_dependency'\n")
 
 
 def test_an_error_of_ours_in_the_program_is_one_line_too(tmp_path):
