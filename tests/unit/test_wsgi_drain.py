@@ -415,3 +415,13 @@ def test_a_drain_may_grant_idle_connections_less_than_keepalive(listener, start,
     worker.tell("open")
     assert Answer(busy).closes
     worker.expect("done")
+
+
+def test_what_a_client_sends_that_is_no_chunk_is_no_failure_of_ours(listener, start, connect):
+    worker = start(listener)
+    worker.serve()
+    client = connect(listener)
+    client.sendall(b"POST /echo HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+    assert Answer(client).status in {400, 500}
+    assert get(connect(listener)).status == 200
+    assert "Traceback" not in worker.log.read_text()

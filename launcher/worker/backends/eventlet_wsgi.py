@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from math import inf
+from sys import exception
 from typing import TYPE_CHECKING, Any
 
 import eventlet
@@ -87,6 +88,8 @@ class Log:
             self._access.info("%s", message)
         elif _serving.protocol.connection.gone:
             self._others.debug("the client of %r went away", _serving.protocol.requestline)
+        elif isinstance(exception(), wsgi.ChunkReadError):
+            self._others.debug("the client of %r sent a chunk without a length", _serving.protocol.requestline)
         else:
             self._others.error("%r failed", _serving.protocol.requestline, exc_info=True)
 
