@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -46,9 +47,11 @@ sys.exit(running.wait())
 
 
 def zombies(pid: int) -> list[int]:
-    threads = Path(f"/proc/{pid}/task").iterdir()  # each has those that it has started
-    children = [int(child) for thread in threads for child in (thread / "children").read_text().split()]
-    return [child for child in children if proc.is_zombie(child)]
+    found = []
+    for thread in Path(f"/proc/{pid}/task").iterdir():  # each has those that it has started
+        with suppress(OSError):  # it has ended meanwhile
+            found += [int(child) for child in (thread / "children").read_text().split()]
+    return [child for child in found if proc.is_zombie(child)]
 
 
 @pytest.mark.parametrize(
