@@ -52,7 +52,7 @@ check: $(stamp) ## lint, format and types
 	@$(bin)/ruff check .
 	@$(bin)/ruff format --check .
 	@$(bin)/mypy --strict launcher
-	@$(bin)/shellcheck tools/* .ci/run
+	@$(bin)/shellcheck tools/* .ci/run tests/openstack/setup/*
 
 engine: ## make sure that a Docker Engine answers; on Debian as root, install and start one
 	@tools/engine
