@@ -1,7 +1,7 @@
 """An extension of Jinja that keeps answers data while cookiecutter asks for them; pre_prompt.py has it loaded.
 
-Cookiecutter evaluates answers from its command line as templates.  Here, what is not written in cookiecutter.json is
-refused if it has braces, before it is evaluated.  The last of all questions, `checked`, refuses what else cannot be
+Cookiecutter evaluates answers from its command line as templates.  Here, what is not the template's own is refused if
+it has braces, before it is evaluated.  The last of all questions, `checked`, refuses what else cannot be
 rendered.  Cookiecutter prints the exceptions in one line, with nothing written; its own copy of the template, which it
 forgets then, is removed at the end of the process.
 """
@@ -40,14 +40,14 @@ class AnswersAreData(Extension):
 
     def preprocess(self, source: str, _name: str | None, _filename: str | None = None) -> str:
         """Return what is about to be evaluated.  Raises `Refused` if it is an answer and not all of it is text."""
-        if "still asking" in state and source not in OURS and any(brace in source for brace in CHECKS.BRACES):
+        is_file = self.environment.loader is not None  # only what renders the project's files has one
+        if not is_file and source not in OURS and any(brace in source for brace in CHECKS.BRACES):
             raise Refused(CHECKS.told("an answer", source, CHECKS.problem_of_text("x" + source)))
         return source
 
 
 def checked(answers: dict[str, object]) -> str:
     """End the questions.  Raises `Refused` with a line for each answer that cannot be rendered."""
-    state.clear()
     if lines := CHECKS.refused(answers):
         raise Refused("\n".join(lines))
     return ""
@@ -64,6 +64,11 @@ def _strings(value: object) -> Iterator[str]:
 
 
 CHECKS = SimpleNamespace(**run_path(str(COPY / "hooks" / "pre_gen_project.py")))  # which only defines, then
-OURS = frozenset(_strings(json.loads((COPY / "cookiecutter.json").read_text())))
-state = {"still asking"}  # of this process, which renders once
+OURS = frozenset(
+    (
+        *_strings(json.loads((COPY / "cookiecutter.json").read_text())),
+        *(path.name for path in COPY.iterdir()),
+        *(path.read_text() for path in (COPY / "hooks").glob("*.py")),
+    )
+)
 atexit.register(shutil.rmtree, COPY.parent, ignore_errors=True)

@@ -32,3 +32,16 @@ def test_what_is_typed_is_data_too(tmp_path: Path) -> None:
         "template: http_port = 'http': must be a number from 1024 to 65535",
     ]
     assert not list((tmp_path / "out").rglob("*"))
+
+
+def test_the_last_answers_can_be_replayed(tmp_path: Path) -> None:
+    assert program(tmp_path, "kind=worker", "author=Ours").returncode == 0
+    first = (tmp_path / "out").rename(tmp_path / "first")
+    done = program(tmp_path, "--replay", keyboard="")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert contents(tmp_path / "out") == contents(first)
+    assert [path.name for path in (tmp_path / "temporary").iterdir()] == [".cookiecutter_replay"]
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
