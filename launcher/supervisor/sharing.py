@@ -32,6 +32,7 @@ PATIENCE = 0.5  # seconds
 KINDS = posix.WEXITED | posix.WSTOPPED | posix.WCONTINUED | posix.WNOHANG
 MAKERS = {"posix": ("fork", "forkpty", "posix_spawn", "posix_spawnp"), "_posixsubprocess": ("fork_exec",)}
 OURS = "launcher.supervisor.spawn"  # makes workers, which are known without this
+ROUNDS = 10  # of listing children; threads that come and go without end must not hold us up
 MANY = 500  # noted births, before those are looked through that are children no more
 
 
@@ -140,14 +141,27 @@ class SharingReaper(Reaper):
 
 def children() -> list[int]:
     """Return the PIDs of this process's children; none where /proc does not tell."""
-    found: list[int] = []
+    for _ in range(ROUNDS):
+        found = [_children_of(thread) for thread in _threads()]
+        if None not in found:
+            return [pid for each in found if each is not None for pid in each]
+    return []
+
+
+def _threads() -> list[str]:
     try:
-        for thread in posix.listdir("/proc/self/task"):  # each lists those that it forked itself
-            with open(f"/proc/self/task/{thread}/children", "rb") as listed:
-                found += map(int, listed.read().split())
-    except OSError:  # a thread that has ended meanwhile has left its children to another
-        pass
-    return found
+        return posix.listdir("/proc/self/task")
+    except OSError:
+        return []
+
+
+def _children_of(thread: str) -> list[int] | None:
+    """Return whom a thread has started, or was handed; None if it has ended, for then another one has them."""
+    try:
+        with open(f"/proc/self/task/{thread}/children", "rb") as listed:
+            return [int(pid) for pid in listed.read().split()]
+    except OSError:
+        return None
 
 
 def _look(kind: int, pid: int) -> posix.waitid_result | None:

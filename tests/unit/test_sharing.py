@@ -38,7 +38,8 @@ def test_whatever_python_makes_is_the_programs_own():
 import pty
 forks = [os.fork() or os._exit(1), pty.fork()[0] or os._exit(1)]
 spawned = [make("/bin/true", ["true"], os.environ) for make in (os.posix_spawn, os.posix_spawnp)]
-children = [early.pid, subprocess.Popen(["true"]).pid, *forks, *spawned]
+late = subprocess.Popen(["true"])
+children = [early.pid, late.pid, *forks, *spawned]
 assert sorted(ended(6)) == sorted(children)
 assert reaper.reap() == [] and not asked
 assert sorted(ended(6)) == sorted(children)
