@@ -10,7 +10,6 @@ from __future__ import annotations
 import faulthandler
 import os
 import traceback
-from contextlib import suppress
 from dataclasses import replace
 from math import inf
 from signal import Signals
@@ -21,6 +20,7 @@ from launcher.errors import EXIT_SOFTWARE, LauncherError
 from launcher.names import look_up
 from launcher.service.services import Launcher, check_service
 from launcher.service.signals import HANDLERS
+from launcher.service.telling import Teller
 from launcher.supervisor.loop import Loop
 from launcher.supervisor.sharing import SharingReaper, adopts
 from launcher.supervisor.signals import SignalInbox
@@ -102,6 +102,7 @@ class ServiceLauncher(Launcher):
         self._stopping = backends.current().event()
         self._reloads = Turns(self._reload)
         self._superior = Superior.of(os.environ)
+        self._teller = Teller(self._superior)
         self._door = self._open_door()
         self._code = 0
         backends.current().spawn(worker.obey_signals, self._inbox, self._obey)
@@ -136,21 +137,15 @@ class ServiceLauncher(Launcher):
 
     def _say_ready(self) -> None:
         if not self._stopping.is_set():
-            self._tell("READY=1")
-
-    def _tell(self, message: str) -> None:
-        """Tell whoever started us, if it wants to know; who is not there hears nothing."""
-        if self._superior.address:
-            with suppress(OSError):
-                self._superior.send(message)
+            self._teller.ready()
 
     def _live(self) -> None:
         while not self._stopping.wait(self._superior.patience / 2):
-            self._tell("WATCHDOG=1")
+            self._teller.alive()
 
     def _stop_when_told(self) -> None:
         self._stopping.wait()
-        self._tell("STOPPING=1")
+        self._teller.tell("STOPPING=1")
         self._limit_a_stop(Signals.SIGTERM)
         self.stop()
 
@@ -181,7 +176,7 @@ class ServiceLauncher(Launcher):
     def _reload(self) -> None:
         if self._stopping.is_set():
             return
-        self._tell(reloading())
+        self._teller.tell(reloading())
         try:
             self._take_up()
         finally:  # the services go on, whatever it was

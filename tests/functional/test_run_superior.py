@@ -242,3 +242,27 @@ class TestPrograms:
             script.tell("go")
             assert script.end() == 1
             ear.wait_for_states("STOPPING")
+
+    @pytest.mark.parametrize("backend", ["eventlet", "threading"])
+    def test_are_heard_when_there_is_room(
+        self, tmp_path: Path, ear: Ear, monkeypatch: pytest.MonkeyPatch, backend: str
+    ) -> None:
+        monkeypatch.setenv("NOTIFY_SOCKET", ear.address)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as crowd, starter(tmp_path) as start:
+            crowd.setblocking(False)
+            with suppress(BlockingIOError):
+                while True:
+                    crowd.sendto(b"X=1", ear.address)
+            script = start(self.TOLD.format(workers=1), backend=backend)
+            script.wait_for_notes("launched")
+            ear.wait_for_states("READY")
+            assert script.stop() == 0
+
+    @pytest.mark.parametrize("backend", ["eventlet", "threading"])
+    def test_say_once_that_nobody_is_there(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
+        monkeypatch.setenv("NOTIFY_SOCKET", "/no/such/socket")
+        with starter(tmp_path) as start:
+            script = start(self.TOLD.format(workers=1), backend=backend)
+            script.wait_for_errors("cannot be told how we are: no such file or directory")
+            assert script.stop() == 0
+            assert script.errors().count("cannot be told") == 1
