@@ -11,7 +11,7 @@ from heapq import heappop, heappush
 from math import inf
 from typing import TYPE_CHECKING
 
-from launcher.supervisor.state import Generation, Reloaded, Rollout, Service, Slot, Version
+from launcher.supervisor.state import Generation, Reloaded, Rollout, Service, Slot, Stage, Version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -167,6 +167,13 @@ def _open(state: State, service: Service) -> None:
     service.open[slot] = None
     service.notice_empty(slot)
     state.mark(slot)
+    generation = service.version.generation
+    if state.rollout is not None and generation == state.rollout.generation and not _serves(slot, generation):
+        state.rollout.behind.setdefault(service, set()).add(slot)
+
+
+def _serves(slot: Slot, generation: int) -> bool:
+    return any(child.stage is Stage.READY and child.generation == generation for child in slot.children)
 
 
 def _close(state: State, service: Service, slot: Slot) -> None:

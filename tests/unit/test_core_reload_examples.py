@@ -97,6 +97,17 @@ HISTORIES = {
         (20, "born 3"),
         (21, "exit 3 1", "spawn api.0 g2"),
     ],
+    "a slot that is opened again while a reload is on its way has to get ready for it too": [
+        *ONE_SERVES,
+        (10, "reload", "prepare 2"),
+        (10, "load api=1 tick=1", "spawn api.0 g2", "spawn tick.0 g2"),
+        (10, "scale api 0", "TERM 1"),
+        (10, "scale api 1"),
+        (10, "born 2"),
+        (10, "born 3"),
+        (11, "ready 3"),
+        (12, "ready 2", "reloaded 2 "),
+    ],
     "a late worker of a reload is its failure before another one is tried": [
         *TWO_SERVE,
         (10, "reload", "prepare 2"),
