@@ -10,10 +10,12 @@ import os
 import random
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 from tests.integration.harness import Client, shell, wait_for
 from tests.integration.test_compose import free_port
@@ -102,7 +104,8 @@ def make_project(tmp_path: Path, run_id: str, redis_image: str, engine: DockerCl
 
     yield make
     for project in made:
-        engine.images.remove(project.image, force=True)
+        if engine.images.list(project.image):
+            engine.images.remove(project.image, force=True)
         shutil.rmtree(project.folder)
 
 
@@ -161,9 +164,12 @@ class Queue:
         sender = ("exec", "-T", "worker", "python3", "-m", f"{MODULE}.send")
         assert self._project.compose(*sender, input="\n".join(bodies) + "\n") == f"{len(bodies)} sent\n"
 
-    def length(self, stream: str = SLUG) -> int:
+    def redis(self, *command: str) -> str:
         client = ("redis-cli", "--no-auth-warning", "-a", self._password)
-        return int(self._project.compose("exec", "-T", "redis", *client, "XLEN", stream))
+        return self._project.compose("exec", "-T", "redis", *client, *command)
+
+    def length(self, stream: str = SLUG) -> int:
+        return int(self.redis("XLEN", stream))
 
     def handled(self) -> list[str]:
         return re.findall(r"handled (message-\d+)", self._project.compose("logs", "--no-color", "worker"))
@@ -216,3 +222,24 @@ services:
 
 def queue_was_interrupted(queue: Queue) -> bool:
     return len(set(queue.handled())) < MESSAGES
+
+
+def test_redis_is_not_healthy_while_it_loads(make_project: Any) -> None:
+    project = make_project("worker")
+    project.render()
+    project.shell("make", "secrets")
+    service = yaml.safe_load((project.folder / "compose.yaml").read_text())["services"]["redis"]
+    slow = [*service["command"], "--enable-debug-command", "local"]
+    override = {"services": {"redis": {"command": slow}}}
+    (project.folder / "compose.override.yaml").write_text(yaml.safe_dump(override))
+    check = service["healthcheck"]["test"][1].replace("$$", "$")
+    with project.up("docker", "compose", "up", "--wait", "redis"):
+        queue = Queue(project)
+        queue.redis("EVAL", "for i = 1, 400 do redis.call('SET', i, string.rep('x', 4096)) end", "0")
+        queue.redis("CONFIG", "SET", "key-load-delay", "50000", "loading-process-events-interval-bytes", "1024")
+        reload = ThreadPoolExecutor(1).submit(queue.redis, "DEBUG", "RELOAD")  # 20 s
+        wait_for(lambda: "LOADING" in queue.redis("PING"), "a Redis that loads")
+        said = project.compose("exec", "-T", "redis", "sh", "-c", f"if {check}; then echo healthy; else echo not; fi")
+        assert said == "not\n"
+        reload.result()
+        project.compose("exec", "-T", "redis", "sh", "-c", check)
