@@ -102,6 +102,13 @@ def data_can_be_read(renderings: Renderings) -> None:
             assert list(parse(text)), name
 
 
+def test_what_pre_commit_installs_are_all_stages_that_hooks_have() -> None:
+    config = yaml.safe_load((TEMPLATE / "{{cookiecutter.__slug}}" / ".pre-commit-config.yaml").read_text())
+    (local,) = config["repos"]
+    stages = {stage for hook in local["hooks"] for stage in hook.get("stages", config["default_stages"])}
+    assert stages == {*config["default_install_hook_types"]}
+
+
 def dockerfiles_and_scripts_are_clean(renderings: Renderings) -> None:
     checks = {"Dockerfile": "hadolint", "venv": "shellcheck", "secrets": "shellcheck"}
     for name, text in renderings.contents:
