@@ -131,6 +131,15 @@ def unit_tests_pass(project: Path) -> None:
     run(project, *unit_tests, PYTHONPATH=str(project / "installed"))
 
 
+@pytest.mark.parametrize("service", [*KINDS[:3], "redis"])
+def test_swarm_takes_as_much_from_a_container_as_compose_does(service: str, tmp_path: Path) -> None:
+    project = render(tmp_path, kind="full", swarm=True)
+    files = (project / "compose.yaml", project / "deploy" / "swarm.yaml")
+    compose, swarm = (yaml.safe_load(path.read_text())["services"][service] for path in files)
+    for key in ("image", "command", "read_only", "cap_drop", "cap_add", "tmpfs"):
+        assert swarm.get(key) == compose.get(key), key
+
+
 def test_the_launcher_is_ours() -> None:
     assert QUESTIONS["__launcher_version"] == __version__
     ours = (ROOT / "requirements" / "run.txt").read_text()
