@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from math import inf
 
 import pytest
@@ -35,6 +37,16 @@ def test_another_process_is_meant():
     assert Superior.of(environ) == Superior("/x", inf, None)
 
 
-def test_a_parent_that_has_not_executed_us():
-    assert Superior.of({"NOTIFY_SOCKET": "/x", "SYSTEMD_EXEC_PID": str(os.getppid())}).main_pid == os.getpid()
-    assert Superior.of({"NOTIFY_SOCKET": "/x", "SYSTEMD_EXEC_PID": str(os.getpid())}).main_pid is None
+STARTED = """
+import os
+from launcher.supervisor.superior import Superior
+print(Superior.of({"NOTIFY_SOCKET": "/x", "SYSTEMD_EXEC_PID": str(STARTER)}).main_pid == os.getpid())
+"""
+
+
+@pytest.mark.parametrize(("started", "is_told"), [("os.getppid()", "True"), ("os.getpid()", "False")])
+def test_a_parent_that_has_not_executed_us(started, is_told):
+    # In a child of ours: this process may be PID 1, and that one has no parent to speak of.
+    code = STARTED.replace("STARTER", started)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == is_told

@@ -13,7 +13,7 @@ FORKED = "wants workers that are spawned; ours are forked"
 SKIPPED = "skips itself where eventlet is imported, as its own package does; test_oslo_periodic_task has its like"
 WITHOUT_POLLING = "mocks the pool, or the look every 0.1 s whether its results are there; ours is told of each"
 
-WITHOUT_POOL = "looks into the pool, or mocks how eventlet.wsgi is called; what is meant is in test_oslo_wsgi"
+WITHOUT_POOL = "looks into the pool, or mocks how eventlet.wsgi is called; what is meant is in test_wsgi_server"
 
 SERVER = "test_wsgi.TestWSGIServer"
 PARALLEL = "test_periodic.ManagerTestCase"
