@@ -3,8 +3,9 @@
 Guarantees: nothing is left of us in it but that it leads a process group of its own.
 
 The ordinary case, in which nothing is special but what Python did, is the kernel's and the C library's: posix_spawn(3)
-copies none of our memory, which saves a twelfth of the time until the command runs.  All else, what goes wrong too, is
-forked.py's.
+copies none of our memory, which saves a twelfth of the time until the command runs.  It leaves the C library's own
+signals ignored, so it is for where they were so already, as below make.  All else, what goes wrong
+too, is forked.py's.
 
 Python ignores SIGPIPE and SIGXFSZ before any of our code runs.  Whether they were ignored when we were
 started we know from bin/start.c; where that was not, they were not, as nearly every parent has it.
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PATH = b"/bin:/usr/bin"  # of execvp(3), where there is no PATH
 PYTHON_IGNORES = (_signal.SIGPIPE, _signal.SIGXFSZ)  # as in signals.py, which would take its time to import
+RESERVED = frozenset({32, 33})  # the C library's own, nptl(7)
 GIVEN = "signals"  # the option of the interpreter with which bin/start.c says what it was given: MASK,IGNORED
 
 
@@ -33,20 +35,22 @@ class Inherited:
     Parameters: the mask that the program found, and what SIGCHLD did, before we changed them.
     """
 
-    __slots__ = ("foreground", "ignored", "mask", "pid")
+    __slots__ = ("foreground", "ignored", "mask", "pid", "reserved_are_ignored")
 
     def __init__(self, mask: "Iterable[int]", sigchld: object) -> None:
         self.mask = mask
         self.ignored = {_signal.SIGCHLD} if sigchld == _signal.SIG_IGN else set()
+        self.reserved_are_ignored = False
         if GIVEN in sys._xoptions:  # noqa: SLF001 - the attribute's name
             self.mask, ignored = map(_members, sys._xoptions[GIVEN].split(","))  # noqa: SLF001 - as above
             self.ignored.update(ignored.intersection(PYTHON_IGNORES))
+            self.reserved_are_ignored = ignored >= RESERVED
         self.foreground = terminal.have_foreground()
         self.pid = posix.getpid()
 
     def is_ordinary(self) -> bool:
-        """Whether this is as nearly every container has it."""
-        return not (self.mask or self.foreground or _signal.SIGCHLD in self.ignored)
+        """Whether posix_spawn(3) leaves the command exactly as it would have been."""
+        return self.reserved_are_ignored and not (self.mask or self.foreground or _signal.SIGCHLD in self.ignored)
 
 
 def _members(text: str) -> set[int]:

@@ -54,6 +54,7 @@ ONE_IS_ENOUGH = {
         "test_image",
         "test_stop::test_term_while_the_application_is_imported_ends_it",
     ),
+    "a program of OpenStack's own, on the backend that it chooses; `make openstack` has both": ("test_openstack",),
     "the same once more": ("test_replacement::test_hup_again_and_again_loses_nothing_either",),
     "it is about eventlet: one thread, which a request can hold up or which can be copied": (
         "test_liveness",
