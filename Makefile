@@ -11,8 +11,8 @@ ARGS ?=
 # Of a new project, and the folder that it is made in: make new
 NAME ?=
 INTO ?= ..
-# Test processes at a time.
-JOBS ?= 2
+# Test processes at a time: one more than two cores have, for they wait a lot.
+JOBS ?= 3
 
 bin := .venv/bin
 stamp := .venv/.complete
