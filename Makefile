@@ -73,16 +73,16 @@ openstack: $(stamp) base-image image ## OpenStack's own programs, unmodified, un
 	@echo "openstack: nova, cinder, mistral and ironic as PID 1 of containers, side by side"
 	@$(bin)/python -m tests.openstack.table $(ARGS)
 
-bench: .venv-bench/.complete ## measure the launcher beside its peers
+bench: compiled ## measure the launcher beside its peers
 	@echo "bench: the launcher beside its peers, interleaved"
 	@.venv-bench/bin/python -m bench $(ARGS)
 
-bench-init: .venv-bench/.complete ## measure launcher exec beside tini, dumb-init and catatonit
+bench-init: compiled ## measure launcher exec beside tini, dumb-init and catatonit
 	@echo "bench-init: launcher exec, tini, dumb-init, catatonit and a bare Python, interleaved"
 	@tools/need cc=gcc tini=tini dumb-init=dumb-init catatonit=catatonit
 	@.venv-bench/bin/python -m bench.init $(ARGS)
 
-bench-oslo: .venv-bench/.complete ## measure launcher.oslo beside oslo.service, on both backends
+bench-oslo: compiled ## measure launcher.oslo beside oslo.service, on both backends
 	@echo "bench-oslo: one program under launcher.oslo and under oslo.service, side by side"
 	@tools/need unshare=util-linux
 	@.venv-bench/bin/python -m bench.oslo $(ARGS)
@@ -105,4 +105,8 @@ $(stamp): requirements/dev.txt pyproject.toml tools/venv bin/start.c
 	@tools/venv $(PYTHON) bench
 	@touch $@
 
-.PHONY: help new run test simulate mutants conformance integration openstack check engine base-image image bench bench-init bench-oslo lock clean
+# What a peer is from the index is compiled when it is installed; ours would be at every start, where Python may not write.
+compiled: .venv-bench/.complete
+	@.venv-bench/bin/python -m compileall -q launcher
+
+.PHONY: help new run test simulate mutants conformance integration openstack check engine base-image image bench bench-init bench-oslo compiled lock clean
