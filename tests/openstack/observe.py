@@ -66,6 +66,7 @@ def catches(signum: str) -> bool:
 
 def orphans(count: str) -> int:
     """Leave so many orphans to PID 1, in sessions of their own; return how many zombies stay."""
+    alive, held = os.pipe()
     for _ in range(int(count)):
         if os.fork() == 0:
             os.setsid()
@@ -74,7 +75,8 @@ def orphans(count: str) -> int:
                     time.sleep(STEP)
             os._exit(0)
         os.wait()
-    time.sleep(1)  # until the last one has found its way to PID 1 and ended
+    os.close(held)
+    os.read(alive, 1)  # returns when the last one has found its way to PID 1 and ended
     deadline = time.monotonic() + 2
     while children("Z") and time.monotonic() < deadline:
         time.sleep(STEP)
