@@ -13,7 +13,7 @@ from launcher.supervisor import libc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 SIGNALS = [*_signal.valid_signals()]  # a list, which sigwaitinfo reads fastest
 SIZE = 128  # bytes of one signal; its first words are number, errno, code, PID and UID
@@ -23,25 +23,25 @@ STDERR = 2
 
 
 class Inbox:
-    """The signals pending for this process, all of which are blocked, each to be taken once."""
+    """The signals pending for this process, all of which are blocked, each to be taken once: by `read(fd, SIZE)`."""
 
-    read: "Callable[[bytearray], object]"
-    """Wait for a signal and write it into these `SIZE` bytes."""
+    read: "Callable[[int, int], bytes]"
+    """Wait for a signal and return its `SIZE` bytes; read(2) itself, for every call in between takes its time."""
 
     def __init__(self) -> None:
         fd = libc.signalfd(SIGNALS)
-        self.read = open(_above_stdio(fd), "rb", buffering=0).readinto if fd >= 0 else _read  # noqa: SIM115 - for good
+        self.fd, self.read = (_above_stdio(fd), posix.read) if fd >= 0 else (fd, _read)
 
 
-def wait(seconds: float) -> bytearray | None:
-    """Wait at most so long for a signal; return its `SIZE` bytes, None without one."""
-    arrived = _signal.sigtimedwait(SIGNALS, seconds)
+def wait(seconds: float, signals: "Iterable[int]" = SIGNALS) -> bytes | None:
+    """Wait at most so long for one of these signals; return its `SIZE` bytes, None without one."""
+    arrived = _signal.sigtimedwait(signals, seconds)
     return _written(arrived) if arrived else None
 
 
-def sender(signal: bytearray) -> str:
-    """Return who has sent a signal, for people; "" if none was ever written there."""
-    if not signal[NUMBER]:
+def sender(signal: bytes) -> str:
+    """Return who has sent a signal, for people; "" for none."""
+    if not signal:
         return ""
     _number, _errno, code, pid, uid = memoryview(signal).cast("i")[:5]
     if code > 0:
@@ -63,10 +63,10 @@ def _above_stdio(fd: int) -> int:
     return above
 
 
-def _read(signal: bytearray) -> None:
-    signal[:] = _written(_signal.sigwaitinfo(SIGNALS))
+def _read(_fd: int, _size: int) -> bytes:
+    return _written(_signal.sigwaitinfo(SIGNALS))
 
 
-def _written(arrived: "_signal.struct_siginfo") -> bytearray:
+def _written(arrived: "_signal.struct_siginfo") -> bytes:
     words = arrived.si_signo, arrived.si_errno, arrived.si_code, arrived.si_pid, arrived.si_uid
-    return bytearray(b"".join((word % 2**32).to_bytes(WORD, sys.byteorder) for word in words).ljust(SIZE, b"\0"))
+    return b"".join((word % 2**32).to_bytes(WORD, sys.byteorder) for word in words).ljust(SIZE, b"\0")

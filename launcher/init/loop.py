@@ -18,6 +18,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from launcher.init.options import Options
 
+STORM = 5  # children heard of in one look, from which on there are likely many more to come
+CALM = 0.002  # seconds
+BUT_CHILDREN = [signum for signum in SIGNALS if signum != _signal.SIGCHLD]
 CHANGES = posix.WEXITED | posix.WSTOPPED | posix.WCONTINUED
 
 
@@ -30,19 +33,18 @@ class Loop:
     def __init__(self, pid: int, options: "Options") -> None:
         self._pid, self._options = pid, options
         self._target = -pid if options.group else pid
-        self._is_stopped = False
+        self._is_stopped = self._is_in_storm = False
         self._delayed: dict[int, float] = {}  # when a signal that is held back is due
         self._inbox = Inbox()
-        self._last = {signum: bytearray(SIZE) for signum in SIGNALS}  # what was last forwarded as this signal
-        self._needs_a_look = {_signal.SIGCHLD, _signal.SIGCONT, *options.rewrite, *options.delay}
-        if options.verbose:
-            self._needs_a_look.update(SIGNALS)
+        self._last = [b""] * _signal.NSIG  # what was last forwarded as this signal
+        decides = SIGNALS if options.verbose else {_signal.SIGCHLD, _signal.SIGCONT, *options.rewrite, *options.delay}
+        self._needs_a_look = [signum in decides for signum in range(_signal.NSIG)]
 
     def run(self) -> "posix.waitid_result":
         """Forward signals and reap until the command has ended; return how it has."""
         end = self._hear_children()  # the CHLD may have been taken already
         while end is None:
-            arrived = self._pass_on() if not self._delayed else self._next()
+            arrived = self._next() if self._delayed or self._is_in_storm else self._pass_on()
             if arrived is None:
                 self._send_what_is_due()
             elif arrived[NUMBER] != _signal.SIGCHLD:
@@ -53,7 +55,7 @@ class Loop:
 
     def sender_of(self, signum: int) -> str:
         """Return who sent a signal that was forwarded; "" if none was."""
-        return inbox.sender(self._last[signum]) if signum in self._last else ""
+        return inbox.sender(self._last[signum])
 
     def take_terminal_back(self) -> None:
         """Once the command has ended: who comes after us, a script for instance, expects the foreground it had."""
@@ -61,28 +63,35 @@ class Loop:
         if front == self._pid or (front and _is_empty(front)):
             terminal.set_foreground(posix.getpgrp())
 
-    def _pass_on(self) -> bytearray:
+    def _pass_on(self) -> bytes:
         """Forward what asks for no decision, by the shortest way; return the first signal that does."""
-        read, kill, target, last = self._inbox.read, posix.kill, self._target, self._last
-        needs_a_look = self._needs_a_look
-        arrived = bytearray(SIZE)
+        read, fd, size, number = self._inbox.read, self._inbox.fd, SIZE, NUMBER
+        kill, target, last, needs_a_look = posix.kill, self._target, self._last, self._needs_a_look
         while True:  # with a condition here Python 3.11 would not see that it is worth speeding up
-            read(arrived)
-            signum = arrived[NUMBER]
-            if signum in needs_a_look:
+            arrived = read(fd, size)
+            signum = arrived[number]
+            if needs_a_look[signum]:
                 return arrived
             try:
                 kill(target, signum)
             except OSError:
                 return arrived
-            last[signum], arrived = arrived, last[signum]  # nothing is made anew
+            last[signum] = arrived
 
-    def _next(self) -> bytearray | None:
+    def _next(self) -> bytes | None:
+        """Wait for a signal as long as nothing else is due; None when it is.
+
+        For each look at the children the kernel walks through all who live, and none can end meanwhile.  Where
+        thousands do, looking at once would make it last longer, and burn a CPU for it.
+        """
+        if self._is_in_storm:
+            self._is_in_storm = False
+            return inbox.wait(CALM, BUT_CHILDREN)
         return inbox.wait(max(min(self._delayed.values()) - monotonic(), 0))
 
     # Signals
 
-    def _take(self, arrived: bytearray) -> None:
+    def _take(self, arrived: bytes) -> None:
         signum = arrived[NUMBER]
         sent = self._options.rewrite.get(signum, signum)
         if signum in self._options.delay and signum not in self._delayed:
@@ -128,8 +137,9 @@ class Loop:
 
     def _hear_children(self) -> "posix.waitid_result | None":
         """Reap; return how the command ended, if it has."""
-        end = None
+        end, heard = None, 0
         for change in reaper.changes(CHANGES):
+            heard += 1
             if change.si_pid != self._pid:
                 self._hear_orphan(change)
             elif change.si_code == posix.CLD_STOPPED:
@@ -138,6 +148,7 @@ class Loop:
                 self._is_stopped = False
             else:
                 end = change
+        self._is_in_storm = heard >= STORM
         return end
 
     def _hear_orphan(self, change: "posix.waitid_result") -> None:

@@ -19,25 +19,24 @@ US = f"PID {os.getpid()}, UID {os.getuid()}"
 
 
 @pytest.fixture(params=["signalfd", "sigwaitinfo"])
-def read(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytearray], object]]:
+def read(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], bytes]]:
     """All signals blocked, and how one is read."""
     if request.param == "sigwaitinfo":
         monkeypatch.setattr(libc, "_call", lambda *_: -1)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    reading = inbox.Inbox().read
-    yield reading
+    signals = inbox.Inbox()
+    yield lambda: signals.read(signals.fd, inbox.SIZE)
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
     if request.param == "signalfd":
-        reading.__self__.close()
+        os.close(signals.fd)
 
 
-def test_each_is_read_once_and_in_order(read: Callable[[bytearray], object]) -> None:
+def test_each_is_read_once_and_in_order(read: Callable[[], bytes]) -> None:
     sent = [signal.SIGUSR1, signal.SIGTERM, signal.SIGRTMIN, signal.SIGRTMIN, signal.SIGRTMAX]
     for signum in sent:
         signal.pthread_kill(threading.get_ident(), signum)  # pytest-xdist has threads that block nothing
-    arrived = bytearray(inbox.SIZE)
     for signum in sent:
-        read(arrived)
+        arrived = read()
         assert arrived[inbox.NUMBER] == signum
         assert inbox.sender(arrived) == US
     assert inbox.wait(0) is None
@@ -51,16 +50,15 @@ def test_a_wait_that_is_limited_tells_the_same():
     assert (arrived[inbox.NUMBER], inbox.sender(arrived), len(arrived)) == (signal.SIGUSR2, US, inbox.SIZE)
 
 
-def test_what_was_never_written_has_no_sender():
-    assert inbox.sender(bytearray(inbox.SIZE)) == ""
+def test_what_never_came_has_no_sender():
+    assert inbox.sender(b"") == ""
 
 
-def test_the_kernel_is_named(read: Callable[[bytearray], object]) -> None:
+def test_the_kernel_is_named(read: Callable[[], bytes]) -> None:
     pid = os.fork()
     if pid == 0:  # with one thread: the kernel would choose another, which blocks nothing
         signal.setitimer(signal.ITIMER_REAL, 1e-6)
-        arrived = bytearray(inbox.SIZE)
-        read(arrived)
+        arrived = read()
         os._exit((arrived[inbox.NUMBER], inbox.sender(arrived)) != (signal.SIGALRM, "the kernel"))
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
