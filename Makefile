@@ -51,7 +51,7 @@ check: $(stamp) ## lint, format and types
 	@echo "check: ruff, mypy, shellcheck"
 	@$(bin)/ruff check .
 	@$(bin)/ruff format --check .
-	@$(bin)/mypy --strict launcher
+	@$(bin)/mypy --strict launcher bench
 	@$(bin)/shellcheck tools/* .ci/run tests/openstack/setup/*
 
 engine: ## make sure that a Docker Engine answers; on Debian as root, install and start one

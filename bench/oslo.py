@@ -60,7 +60,7 @@ class Run:
         deadline = time.monotonic() + START
         while self.starts() < count:
             if time.monotonic() > deadline or self.process.poll() is not None:
-                raise TimeoutError(f"{self.starts()} of {count} services started: {self.process.args}")
+                raise TimeoutError(f"{self.starts()} of {count} services started: {self.process.args!r}")
             time.sleep(STEP)
         time.sleep(1)  # until what is done once after a start is done
 
@@ -92,8 +92,10 @@ def running(peer: str, service: str, workers: int, **options: int) -> Iterator[R
             "LAUNCHER_RUNTIME_DIR": folder,
         }
         argv = (*AS_PID_1, *command, PROGRAM, service, str(workers))
-        silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        with subprocess.Popen(argv, cwd=folder, env=environment, **silent) as process:
+        nothing = subprocess.DEVNULL
+        with subprocess.Popen(
+            argv, cwd=folder, env=environment, stdin=nothing, stdout=nothing, stderr=nothing
+        ) as process:
             try:
                 yield Run(process, stamps)
             finally:
