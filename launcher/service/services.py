@@ -16,7 +16,7 @@ from typing import Any
 from launcher.service import periodic
 from launcher.worker import backends
 
-METHODS = ("start", "stop", "wait", "reset")
+METHODS = ("start", "stop", "wait")
 
 
 _ends = False
@@ -28,7 +28,7 @@ def is_ending() -> bool:
 
 
 def check_service(service: object) -> None:
-    """Raise `TypeError` unless this is a service: an object with start(), stop(), wait() and reset().
+    """Raise `TypeError` unless this is a service: an object with start(), stop() and wait(), maybe reset() too.
 
     Whose class it is does not matter, so a service of oslo.service is one as it is.
     """
@@ -72,7 +72,8 @@ class Services:
     def reset(self) -> None:
         """Have every service take up a changed configuration.  What that raises is logged."""
         for service in self.services:
-            backends.current().guard(service.reset)
+            if hasattr(service, "reset"):
+                backends.current().guard(service.reset)
 
     def restart(self) -> None:
         """Stop, reset and start the services again in this process (oslo.service: the same).

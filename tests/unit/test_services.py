@@ -70,6 +70,19 @@ def test_a_service_of_another_class_is_run_as_it_is(launcher):
     assert service.backdoor_port is None
 
 
+def test_reset_may_be_missing(launcher):
+    class Small:
+        def start(self): ...
+        def stop(self): ...
+        def wait(self): ...
+
+    wild = Wild()
+    launcher.launch_service(Small())
+    launcher.launch_service(wild)
+    launcher.services.reset()
+    assert wild.calls == ["start", "reset"]
+
+
 @pytest.mark.parametrize("thing", [object(), None, "shop:api", Wild, print])
 def test_what_is_no_service_is_refused(launcher, thing):
     with pytest.raises(TypeError, match=r"is no service|is a class"):
