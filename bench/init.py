@@ -269,11 +269,12 @@ def measure(probe: str, wanted: argparse.Namespace) -> bool:
     row("  over direct", {init: value - begun["direct"] for init, value in begun.items()}, "ms")
     row("start to exit", ended, "ms")
     row("start to TERM-safe", lower_quartile(interleaved(inits, wanted.rounds, term_safe, probe), 0), "ms")
-    trip, hot = (
+    apart, close = (
         interleaved(["direct", *inits], wanted.signals // 20, round_trips, probe, 20, gap) for gap in (APART, CLOSE)
     )
-    row("signal round trip", medians(trip), "us")
-    row("  of signals close together", lower_quartile(hot), "us")
+    trip = medians(apart)
+    row("signal round trip", trip, "us")
+    row("  of signals close together", lower_quartile(close), "us")
     idling = side_by_side(["bare", *inits], idle, probe, wanted.idle)
     switches, rss, pss = ({init: numbers[at] for init, numbers in idling.items()} for at in range(3))
     row(f"context switches in {wanted.idle:.0f} s idle", switches, "")
@@ -286,7 +287,7 @@ def measure(probe: str, wanted: argparse.Namespace) -> bool:
     overhead = (begun["launcher"] - begun["direct"]) / (begun["bare"] - ended["direct"])
     met = [
         verdict("start-to-exec overhead, of bare Python's start to exit", overhead, 1.2),
-        verdict("signal round trip, of tini's", medians(trip)["launcher"] / medians(trip)["tini"], 1.2),
+        verdict("signal round trip, of tini's", trip["launcher"] / trip["tini"], 1.2),
         verdict("reaping, of the slowest C init's", reap["launcher"] / max(reap[init] for init in inits[1:]), 1.2),
         verdict("RSS, of bare Python's", rss["launcher"] / rss["bare"], 1.1),
         verdict("context switches while idle", switches["launcher"], 0),

@@ -15,9 +15,7 @@ from typing import Any
 
 from launcher.service import periodic
 from launcher.worker import backends
-
-METHODS = ("start", "stop", "wait")
-
+from launcher.worker.application import lacking
 
 _ends = False
 
@@ -32,11 +30,10 @@ def check_service(service: object) -> None:
 
     Whose class it is does not matter, so a service of oslo.service is one as it is.
     """
-    missing = [name for name in METHODS if not callable(getattr(service, name, None))]
     if isinstance(service, type):
         raise TypeError(f"{service.__qualname__} is a class; a service is an object of it")
-    if missing:
-        raise TypeError(f"{service!r} is no service: it has no {'(), '.join(missing)}()")
+    if missing := lacking(service):
+        raise TypeError(f"{service!r} is no service: it has no {', '.join(missing)}")
 
 
 class Services:

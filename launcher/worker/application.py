@@ -156,8 +156,13 @@ def _entry(target: Target, found: object) -> Entry:
     return _callable_entry(target, found, wants_socket=wants_socket)
 
 
+def lacking(candidate: object) -> list[str]:
+    """Return the methods, as `start()`, without which this is no service."""
+    return [f"{method}()" for method in _METHODS if not callable(getattr(candidate, method, None))]
+
+
 def _is_service(candidate: object) -> bool:
-    return all(callable(getattr(candidate, method, None)) for method in _METHODS)
+    return not lacking(candidate)
 
 
 def _is_wsgi_class(cls: type) -> bool:
@@ -166,9 +171,8 @@ def _is_wsgi_class(cls: type) -> bool:
 
 
 def _class_maker(cls: type) -> Callable[[cfg.ConfigOpts], Service]:
-    lacking = [f"{method}()" for method in _METHODS if not callable(getattr(cls, method, None))]
-    if lacking:
-        raise ConfigError(f"{cls.__name__} is a class but no service: it has no {', '.join(lacking)}")
+    if missing := lacking(cls):
+        raise ConfigError(f"{cls.__name__} is a class but no service: it has no {', '.join(missing)}")
     if inspect.isabstract(cls):
         undefined = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
         raise ConfigError(f"{cls.__name__} is abstract: it does not define {undefined}")
