@@ -29,6 +29,7 @@ USER_NAMESPACE = () if os.geteuid() == 0 else ("--user", "--map-root-user")
 NEW_NAMESPACE = ("unshare", *USER_NAMESPACE, "--pid", "--fork", "--kill-child")
 AS_PID1 = (*NEW_NAMESPACE, "--mount-proc")
 MARK = "LAUNCHER_TEST"
+LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z [A-Z]+ +launcher\[\d+\] .*\n")
 
 NOTES = '''
 import os, sys, time
@@ -146,6 +147,10 @@ class Program:
     def output(self) -> str:
         """Return everything that was written to stdout and stderr."""
         return self._output.read_text(errors="replace") if self._output.exists() else ""
+
+    def stacks(self) -> str:
+        """Return the output without the log: a line of it is one write(2), but can fall into the middle of stacks."""
+        return LOG_LINE.sub("", self.output())
 
     def errors(self) -> list[str]:
         """Return the program's own error lines."""

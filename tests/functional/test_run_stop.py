@@ -133,7 +133,7 @@ def test_a_worker_that_does_not_end_shows_its_stacks_and_is_killed(program: Prog
     program.serve(STUBBORN.format(start=start, stop=stop), services="app:Stubborn", graceful_shutdown_timeout=0.5)
     assert program.stop() == 137
     assert "gets ABRT: did not end in time" in program.output()
-    assert "Fatal Python error: Aborted" in program.output()
+    assert "Fatal Python error: Aborted" in program.stacks()
     assert len(program.errors()) == 1
     assert "did not end in time and was killed" in program.errors()[0]
     program.wait_nothing_left()
